@@ -1,0 +1,3 @@
+//! vsecm-scout
+
+pub mod secrets;

@@ -1,0 +1,259 @@
+//! The Secrets in the text of one YAML or JSON file (pure).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{Namespace, ReadError, Secret, SecretBytes, SecretName};
+
+/// One Secret of a file: its name, and what it holds, or why that cannot be told.
+pub type Entry = (SecretName, Result<Secret, ReadError>);
+
+/// A file that is no readable list of manifests. It says where, never what: the parser's own
+/// message quotes the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not readable as Kubernetes manifests (line {line}, column {column})")]
+pub struct Unreadable {
+    /// The line, counted from 1; 0 where the parser does not say.
+    pub line: u64,
+    /// The column, likewise.
+    pub column: u64,
+}
+
+impl Unreadable {
+    const SOMEWHERE: Self = Self { line: 0, column: 0 };
+}
+
+/// Reads the Secrets in one file: several documents, `List`s unpacked, other kinds ignored. A
+/// Secret without a namespace is in `default`, as for `kubectl apply`.
+///
+/// # Errors
+/// Where one document is not readable, or the file is empty: an editor that has just truncated
+/// it must not look like somebody who deleted the Secrets.
+pub fn parse(text: &str) -> Result<Vec<Entry>, Unreadable> {
+    if text.is_empty() {
+        return Err(Unreadable::SOMEWHERE);
+    }
+    // The defaults are for small configurations; a `List` may hold 10,000 Secrets. What stops
+    // alias bombs are the limits on aliases, and those stay.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: 50_000_000,
+            max_nodes: 20_000_000,
+            max_documents: 1_000_000,
+            max_total_scalar_bytes: 1 << 30,
+        },
+        with_snippet: false,
+    };
+    let documents: Vec<Document> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| {
+            error.location().map_or(Unreadable::SOMEWHERE, |at| Unreadable {
+                line: at.line(),
+                column: at.column(),
+            })
+        })?;
+    let mut found = Vec::new();
+    for document in documents {
+        document.unpack(&mut found)?;
+    }
+    Ok(found)
+}
+
+/// A document by its `kind`.
+#[derive(Deserialize)]
+#[serde(tag = "kind")]
+enum Document {
+    Secret(Box<Manifest>),
+    List {
+        #[serde(default)]
+        items: Vec<Document>,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    api_version: String,
+    metadata: Metadata,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    data: Option<BTreeMap<String, Text>>,
+    #[serde(default)]
+    string_data: Option<BTreeMap<String, Text>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A value, which must be a string: Kubernetes refuses numbers and booleans here.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct Text(SecretBytes);
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Document {
+    fn unpack(self, found: &mut Vec<Entry>) -> Result<(), Unreadable> {
+        match self {
+            Self::Secret(manifest) if manifest.api_version == "v1" => {
+                found.push(manifest.into_entry().ok_or(Unreadable::SOMEWHERE)?);
+            }
+            Self::List { items } => {
+                for item in items {
+                    item.unpack(found)?;
+                }
+            }
+            Self::Secret(_) | Self::Other => {}
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// `None` where Kubernetes would refuse the name.
+    fn into_entry(self) -> Option<Entry> {
+        let namespace = self.metadata.namespace.as_deref().unwrap_or("default");
+        let namespace: Namespace = namespace.parse().ok()?;
+        let name = SecretName::new(namespace, &self.metadata.name).ok()?;
+        Some((name, self.into_secret()))
+    }
+
+    fn into_secret(self) -> Result<Secret, ReadError> {
+        let mut entries = BTreeMap::new();
+        for (entry, text) in self.data.unwrap_or_default() {
+            entries.insert(entry, decode(&text.0)?);
+        }
+        for (entry, text) in self.string_data.unwrap_or_default() {
+            entries.insert(entry, text.0);
+        }
+        Ok(Secret {
+            kind: self.kind.unwrap_or_else(|| "Opaque".to_owned()),
+            labels: self.metadata.labels.unwrap_or_default(),
+            annotations: self.metadata.annotations.unwrap_or_default(),
+            entries,
+        })
+    }
+}
+
+/// Line breaks are passed over, as Go's `encoding/base64` does for the API server.
+fn decode(base64: &[u8]) -> Result<SecretBytes, ReadError> {
+    let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let mut text = Zeroizing::new(base64.to_vec());
+    text.retain(|byte| !breaks(byte));
+    STANDARD.decode(text).map(SecretBytes::from).map_err(|_| ReadError::InvalidData)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `namespace/name`, and the entries as text.
+    type Found = (String, Vec<(String, String)>);
+
+    fn found(text: &str) -> Result<Vec<Found>, Unreadable> {
+        let secrets = parse(text)?.into_iter().map(|(name, secret)| {
+            let entries = secret.map(|secret| secret.entries).unwrap_or_default();
+            let texts = entries
+                .iter()
+                .map(|(entry, bytes)| (entry.clone(), String::from_utf8_lossy(bytes).into_owned()));
+            (name.to_string(), texts.collect())
+        });
+        Ok(secrets.collect())
+    }
+
+    fn one(name: &str, entry: &str, text: &str) -> Found {
+        (name.to_owned(), vec![(entry.to_owned(), text.to_owned())])
+    }
+
+    const HEAD: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+
+    #[test]
+    fn data_and_string_data_are_read_and_string_data_wins() {
+        let text = format!("{HEAD}data: {{k: b2xk}}\nstringData: {{k: new}}\n");
+        assert_eq!(found(&text), Ok(vec![one("default/a", "k", "new")]));
+        let text = format!("{HEAD}data:\n  k: |\n    b2\n    xk\n");
+        assert_eq!(found(&text), Ok(vec![one("default/a", "k", "old")]));
+    }
+
+    #[test]
+    fn several_documents_lists_and_json_are_read_and_other_kinds_ignored() {
+        let text = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {n: 1}\n\
+                    ---\napiVersion: other.io/v1\nkind: Secret\nmetadata: {name: d}\n---\n\
+                    apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  \
+                    metadata: {name: e, namespace: ns}\n  stringData: {k: v}\n---\n";
+        assert_eq!(found(text), Ok(vec![one("ns/e", "k", "v")]));
+        let json =
+            r#"{"apiVersion":"v1","kind":"Secret","metadata":{"name":"j"},"data":{"k":"dg=="}}"#;
+        assert_eq!(found(json), Ok(vec![one("default/j", "k", "v")]));
+        assert_eq!(found(HEAD), Ok(vec![("default/a".to_owned(), vec![])]));
+        assert_eq!(found(&format!("{HEAD}data:\nstringData:\n")).map(|all| all.len()), Ok(1));
+    }
+
+    #[test]
+    fn what_kubectl_would_refuse_makes_the_file_unreadable() {
+        for bad in [
+            "".to_owned(),
+            "{".to_owned(),
+            "just text".to_owned(),
+            "kind: [1]\n".to_owned(),
+            "apiVersion: v1\nmetadata: {name: a}\n".to_owned(),
+            "apiVersion: v1\nkind: Secret\n".to_owned(),
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: UPPER}\n".to_owned(),
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a, namespace: a.b}\n".to_owned(),
+            format!("{HEAD}stringData: {{k: 1}}\n"),
+            format!("{HEAD}stringData: {{k: true}}\n"),
+            format!("{HEAD}stringData: {{k: yes}}\n"),
+            format!("{HEAD}stringData: {{k: }}\n"),
+            format!("{HEAD}stringData: {{k: [a]}}\n"),
+            format!("{HEAD}stringData: {{k: a, k: b}}\n"),
+            format!("{HEAD}data: text\n"),
+            format!("{HEAD}---\n{{\n"),
+        ] {
+            assert!(found(&bad).is_err(), "{bad:?} was read");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_not_base64_spoils_its_secret_only() {
+        let text = format!("{HEAD}data: {{k: '***'}}\n---\n{}", HEAD.replace("a}", "b}"));
+        let all = parse(&text).unwrap();
+        assert_eq!(all[0].1.as_ref().err(), Some(&ReadError::InvalidData));
+        assert!(all[1].1.is_ok());
+    }
+
+    #[test]
+    fn the_message_tells_where_and_quotes_nothing() {
+        let error =
+            parse("apiVersion: v1\nkind: Secret\nstringData: {k: [hunter2}\n").err().unwrap();
+        assert!(error.line > 0);
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let alias = format!("*a{}, ", level - 1).repeat(10);
+            text.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+        }
+        assert!(parse(&format!("kind: ConfigMap\n{text}")).is_err());
+    }
+}

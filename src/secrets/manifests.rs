@@ -1,0 +1,209 @@
+//! The source `manifests:DIR`: a folder of Secret manifests, read anew for each request.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use zeroize::Zeroizing;
+
+use super::manifest;
+use super::{Read, ReadError, SecretName, SecretStore};
+
+/// How often a folder is listed again when a listed file is gone before it could be opened.
+const LISTINGS: usize = 3;
+
+/// A folder of Kubernetes Secret manifests. Files ending in `.yaml`, `.yml` or `.json` directly
+/// in the folder count, symbolic links followed; dot-files do not (kubelet's `..data`).
+pub struct Manifests {
+    folder: PathBuf,
+}
+
+impl Manifests {
+    /// The source over `folder`.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed now.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        fs::read_dir(&folder)?;
+        Ok(Self { folder })
+    }
+}
+
+impl SecretStore for Manifests {
+    fn read<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Read> {
+        let (folder, name) = (self.folder.clone(), name.clone());
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || find(&folder, &name))
+                .await
+                .unwrap_or(Err(ReadError::UnreadableManifest))
+        })
+    }
+}
+
+fn find(folder: &Path, name: &SecretName) -> Read {
+    for _ in 0..LISTINGS {
+        match search(folder, name) {
+            // A file was renamed or removed between the listing and its opening: whatever took
+            // its place is in the next listing.
+            Err(Trouble::Gone) => {}
+            Err(Trouble::Read(error)) => return Err(error),
+            Ok(secret) => return Ok(secret),
+        }
+    }
+    Err(ReadError::UnreadableManifest)
+}
+
+enum Trouble {
+    Gone,
+    Read(ReadError),
+}
+
+fn search(folder: &Path, name: &SecretName) -> Result<Arc<super::Secret>, Trouble> {
+    let files = list(folder).map_err(|error| {
+        tracing::warn!(folder = %folder.display(), %error, "the manifests' folder cannot be listed");
+        Trouble::Read(ReadError::UnreadableManifest)
+    })?;
+    let mut found = None;
+    let mut unreadable = false;
+    for file in files {
+        let entries = match read_file(&file) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Trouble::Gone),
+            Err(error) => {
+                tracing::warn!(file = %file.display(), %error, "a manifest cannot be read");
+                unreadable = true;
+                continue;
+            }
+        };
+        for (_, secret) in entries.into_iter().filter(|(entry, _)| entry == name) {
+            if found.replace(secret).is_some() {
+                return Err(Trouble::Read(ReadError::DuplicateManifest));
+            }
+        }
+    }
+    match found {
+        Some(secret) => secret.map(Arc::new).map_err(Trouble::Read),
+        None if unreadable => Err(Trouble::Read(ReadError::UnreadableManifest)),
+        None => Err(Trouble::Read(ReadError::NotFound)),
+    }
+}
+
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let manifest = path
+            .extension()
+            .and_then(OsStr::to_str)
+            .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
+        if manifest && !hidden && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_file(file: &Path) -> io::Result<Vec<manifest::Entry>> {
+    // A FIFO would block for ever.
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let bytes = Zeroizing::new(fs::read(file)?);
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("not UTF-8"))?;
+    manifest::parse(text).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::Namespace;
+
+    fn secret(name: &str, value: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{k: {value}}}\n"
+        )
+    }
+
+    fn read(folder: &Path, name: &str) -> Result<String, ReadError> {
+        let name = SecretName::parse(name, &"default".parse::<Namespace>().unwrap()).unwrap();
+        let secret = find(folder, &name)?;
+        Ok(String::from_utf8_lossy(&secret.entries["k"]).into_owned())
+    }
+
+    #[test]
+    fn each_read_sees_the_folder_as_it_is_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        assert_eq!(read(folder.path(), "a"), Err(ReadError::NotFound));
+        for value in ["one", "two"] {
+            fs::write(&file, secret("a", value)).unwrap();
+            assert_eq!(read(folder.path(), "a").as_deref(), Ok(value));
+        }
+        fs::remove_file(&file).unwrap();
+        assert_eq!(read(folder.path(), "a"), Err(ReadError::NotFound));
+    }
+
+    #[test]
+    fn only_manifests_directly_in_the_folder_count() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("..data")).unwrap();
+        fs::create_dir(folder.path().join("folder.yaml")).unwrap();
+        for hidden in [".a.yaml", "..data/a.yaml", "folder.yaml/a.yaml", "a.yaml.bak", "a.txt"] {
+            fs::write(folder.path().join(hidden), secret("a", "hidden")).unwrap();
+        }
+        assert_eq!(read(folder.path(), "a"), Err(ReadError::NotFound));
+        for name in ["a.yaml", "b.yml", "c.json"] {
+            fs::write(folder.path().join(name), secret(&name[..1], "shown")).unwrap();
+            assert_eq!(read(folder.path(), &name[..1]).as_deref(), Ok("shown"));
+        }
+    }
+
+    #[test]
+    fn links_are_followed_as_kubelet_mounts_them() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("..v1")).unwrap();
+        fs::write(folder.path().join("..v1/a.yaml"), secret("a", "linked")).unwrap();
+        std::os::unix::fs::symlink("..v1", folder.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a.yaml", folder.path().join("a.yaml")).unwrap();
+        assert_eq!(read(folder.path(), "a").as_deref(), Ok("linked"));
+    }
+
+    #[test]
+    fn beside_an_unreadable_file_nothing_is_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), secret("a", "there")).unwrap();
+        let bad = folder.path().join("bad.yaml");
+        for content in [&b"{"[..], b"", b"\xff\xfe", b"kind: Secret\napiVersion: v1\n"] {
+            fs::write(&bad, content).unwrap();
+            assert_eq!(read(folder.path(), "a").as_deref(), Ok("there"));
+            assert_eq!(read(folder.path(), "b"), Err(ReadError::UnreadableManifest));
+        }
+        fs::remove_file(&bad).unwrap();
+        std::os::unix::fs::symlink("nowhere", &bad).unwrap();
+        assert_eq!(read(folder.path(), "b"), Err(ReadError::UnreadableManifest));
+        fs::remove_file(&bad).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &bad).unwrap();
+        assert_eq!(read(folder.path(), "b"), Err(ReadError::UnreadableManifest));
+    }
+
+    #[test]
+    fn two_manifests_of_one_secret_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), secret("a", "x")).unwrap();
+        fs::write(folder.path().join("b.yaml"), secret("a", "x")).unwrap();
+        assert_eq!(read(folder.path(), "a"), Err(ReadError::DuplicateManifest));
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_no_empty_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        assert!(Manifests::open(gone.clone()).is_err());
+        assert_eq!(read(&gone, "a"), Err(ReadError::UnreadableManifest));
+    }
+}
