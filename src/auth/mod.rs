@@ -1,0 +1,110 @@
+//! Who may ask: the bearer of the token that the token Secret holds now.
+
+mod bearer;
+mod rules;
+mod stored;
+
+use std::sync::Arc;
+
+use aws_lc_rs::{hmac, rand};
+use jiff::Timestamp;
+
+pub use bearer::{Bearer, BearerError};
+pub use rules::{
+    PREVIOUS_ENTRY, PREVIOUS_UNTIL, PreviousIgnored, Refusal, StoredTokens, TokenRules,
+    TokenSecretError,
+};
+pub use stored::{Lapsed, StoredToken, StoredTokenError};
+
+use crate::secrets::{ReadError, SecretName, SecretStore};
+
+/// Compares bearers with the live token.
+pub struct Authenticator {
+    store: Arc<dyn SecretStore>,
+    secret: SecretName,
+    rules: TokenRules,
+    hash_key: hmac::Key,
+}
+
+/// A caller who was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's `sub`.
+    pub subject: Option<String>,
+    /// Tells tokens apart in logs: a short hash, keyed anew in each process, so that it can
+    /// neither be reversed nor compared with anything outside.
+    pub token_hash: String,
+}
+
+/// Why a caller is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// The token Secret could not be read.
+    #[error("the token Secret cannot be read: {0}")]
+    Read(#[from] ReadError),
+    /// It was read, and the bearer is turned away.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// What a look at the token Secret without a bearer shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenReport {
+    /// The current token's `exp`, in seconds since the epoch.
+    pub expiry: Option<f64>,
+    /// Why a previous token is there and matches nothing.
+    pub previous_ignored: Option<PreviousIgnored>,
+}
+
+impl Authenticator {
+    /// Judges by the token in `secret`, read from `store`.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn new(
+        store: Arc<dyn SecretStore>,
+        secret: SecretName,
+        rules: TokenRules,
+    ) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let hash_key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())?;
+        Ok(Self { store, secret, rules, hash_key })
+    }
+
+    /// The Secret that holds the token.
+    #[must_use]
+    pub fn token_secret(&self) -> &SecretName {
+        &self.secret
+    }
+
+    /// Lets the bearer in if it is the token that the Secret holds now: by a read that begins
+    /// after this call.
+    ///
+    /// # Errors
+    /// See [`AuthError`].
+    pub async fn authenticate(&self, bearer: Bearer<'_>) -> Result<Caller, AuthError> {
+        let secret = self.store.read(&self.secret).await?;
+        let token = self.rules.judge(&secret, bearer, Timestamp::now())?;
+        Ok(Caller { subject: token.subject().map(str::to_owned), token_hash: self.hash(bearer) })
+    }
+
+    /// Looks at the token without a bearer, for readiness and reports. It decides nothing about
+    /// who gets in.
+    ///
+    /// # Errors
+    /// Where no bearer would be let in.
+    pub async fn inspect(&self) -> Result<TokenReport, AuthError> {
+        let secret = self.store.read(&self.secret).await?;
+        let now = Timestamp::now();
+        let tokens = self.rules.tokens(&secret, now).map_err(Refusal::from)?;
+        self.rules.holds(&tokens.current, now).map_err(Refusal::from)?;
+        Ok(TokenReport {
+            expiry: tokens.current.expiry(),
+            previous_ignored: tokens.previous.and_then(Result::err),
+        })
+    }
+
+    fn hash(&self, bearer: Bearer<'_>) -> String {
+        let tag = hmac::sign(&self.hash_key, bearer.as_str().as_bytes());
+        tag.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
