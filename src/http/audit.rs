@@ -1,0 +1,140 @@
+//! The audit line: exactly one for each request, also for one whose caller went away.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use aws_lc_rs::rand;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt;
+
+use super::Connection;
+use super::problem::{Code, Problem};
+use crate::auth::Caller;
+use crate::secrets::SecretName;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest text of a caller's that a line carries, in characters.
+const MAX_FIELD: usize = 128;
+
+/// Numbers the requests of this process: a random prefix and a count.
+pub struct RequestIds {
+    prefix: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    /// Ids with a new prefix.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn new() -> Result<Self, aws_lc_rs::error::Unspecified> {
+        let mut prefix = [0; 4];
+        rand::fill(&mut prefix)?;
+        Ok(Self { prefix: u32::from_ne_bytes(prefix), next: AtomicU64::new(1) })
+    }
+
+    fn next(&self) -> String {
+        format!("{:08x}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What the handler finds out on its way and the audit line may tell.
+#[derive(Clone, Default)]
+pub struct Trail(Arc<Facts>);
+
+#[derive(Default)]
+struct Facts {
+    key: OnceLock<SecretName>,
+    caller: OnceLock<Caller>,
+}
+
+impl Trail {
+    /// Notes the key, which has passed the grammar.
+    pub fn note_key(&self, key: &SecretName) {
+        let _ = self.0.key.set(key.clone());
+    }
+
+    /// Notes who was let in.
+    pub fn note_caller(&self, caller: Caller) {
+        let _ = self.0.caller.set(caller);
+    }
+}
+
+/// Writes the line when it is dropped, whatever ended the request.
+struct Line {
+    request_id: String,
+    client_request_id: Option<String>,
+    peer: Option<String>,
+    method: Method,
+    arrived: Instant,
+    trail: Trail,
+    outcome: Option<(StatusCode, &'static str)>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Facts { key, caller } = &*self.trail.0;
+        let caller = caller.get();
+        let status = self.outcome.map(|(status, _)| status.as_u16());
+        tracing::info!(
+            target: "vsecm_scout::audit",
+            request_id = self.request_id,
+            client_request_id = self.client_request_id,
+            peer = self.peer,
+            method = cut(self.method.as_str()),
+            status,
+            // Nobody was there to be answered.
+            code = self.outcome.map_or("caller-gone", |(_, code)| code),
+            key = key.get().map(ToString::to_string),
+            sub = caller.and_then(|caller| caller.subject.as_deref()).map(cut),
+            token_hash = caller.map(|caller| caller.token_hash.as_str()),
+            latency_ms = self.arrived.elapsed().as_secs_f64() * 1000.0,
+            "request"
+        );
+    }
+}
+
+/// Runs the request, turns a panic into a 500, and leaves the audit line.
+pub async fn audit(
+    State(ids): State<Arc<RequestIds>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let trail = Trail::default();
+    let mut line = Line {
+        request_id: ids.next(),
+        client_request_id: client_request_id(request.headers()),
+        peer: request.extensions().get::<Arc<Connection>>().map(|peer| peer.peer().to_string()),
+        method: request.method().clone(),
+        arrived: Instant::now(),
+        trail: trail.clone(),
+        outcome: None,
+    };
+    request.extensions_mut().insert(trail);
+    let mut response = AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Problem::from(Code::InternalError).into_response());
+    let code = response.extensions().get().map_or("ok", |code: &Code| code.as_str());
+    line.outcome = Some((response.status(), code));
+    if let Ok(id) = HeaderValue::from_str(&line.request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn client_request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    ((1..=64).contains(&id.len()) && id.bytes().all(allowed)).then(|| id.to_owned())
+}
+
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(MAX_FIELD).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
