@@ -58,7 +58,7 @@ codes! {
     NoVersions = 400 "no-versions", "Kubernetes Secrets have no versions";
     RawNeedsProperty = 400 "raw-needs-property", "Only a property can be had as application/octet-stream";
     NoToken = 401 "no-token", "The request carries no bearer token";
-    TokenNotRendered = 401 "token-not-rendered", "The bearer is '<no value>': the store's header template names an entry that is not there";
+    TokenNotRendered = 401 "token-not-rendered", "The store's header template names an entry that is not there, so that no token was sent";
     TokenNotJwt = 401 "token-not-jwt", "The bearer token is not a JWT";
     TokenMismatch = 401 "token-mismatch", "The bearer token is not the one that the token Secret holds now";
     TokenExpired = 401 "token-expired", "The token has expired";
@@ -301,5 +301,28 @@ impl From<AnswerError<'_>> for Problem {
                 Self::with_detail(Code::NotText, Some(detail))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_documentation_is_this_one() {
+        let rows: String = Code::ALL
+            .iter()
+            .map(|code| {
+                format!("| {} | `{}` | {} |\n", code.status().as_u16(), code.as_str(), code.title())
+            })
+            .collect();
+        let documented = include_str!("../../docs/api.md");
+        assert!(documented.contains(&rows), "docs/api.md should hold:\n{rows}");
+    }
+
+    #[test]
+    fn a_404_says_that_a_secret_does_not_exist_and_nothing_else() {
+        let not_found = Code::ALL.iter().filter(|code| code.status() == StatusCode::NOT_FOUND);
+        assert_eq!(not_found.collect::<Vec<_>>(), [&Code::NoSuchSecret]);
     }
 }

@@ -1,0 +1,58 @@
+//! Logs: lines on stdout, one JSON object each, or text on a terminal.
+
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Lines that wait where stdout is slow; further ones are dropped, since a blocked stdout must
+/// not block a request.
+const WAITING_LINES: usize = 8192;
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl LogFormat {
+    /// Text where a person looks on.
+    pub fn or_default(chosen: Option<Self>) -> Self {
+        chosen.unwrap_or(if std::io::stdout().is_terminal() { Self::Text } else { Self::Json })
+    }
+}
+
+/// Starts the logs. What waits is written when the guard is dropped.
+pub fn start(format: LogFormat) -> anyhow::Result<WorkerGuard> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default())
+        .context("RUST_LOG")?;
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(std::io::stdout());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+    }
+    .map_err(anyhow::Error::from_boxed)
+    .context("the logs cannot be started")?;
+    // What a panic says may quote a secret: only where it happened is logged.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic, which is a fault of this program");
+    }));
+    Ok(guard)
+}

@@ -1,0 +1,184 @@
+//! `vsecm-scout serve`: the service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+
+use super::logging::{self, LogFormat};
+use super::service::{Service, Setup};
+use super::values::{self, ServeLabel, Source};
+use crate::auth::TokenRules;
+use crate::policy::ServePolicy;
+use crate::secrets::{Manifests, Namespace, SecretName, SecretStore};
+use crate::server::certificate::CertificateFiles;
+
+/// Serve Secrets over HTTPS
+///
+/// Every flag can be set by the environment variable named beside it. Durations are written with
+/// their unit: 5s, 1m30s, 24h. The exit status after SIGTERM or SIGINT is 0 where all requests
+/// were answered within the grace, else 1; it is 2 where the service could not start.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Address for HTTPS: GET /webhook. [::] takes IPv4 too
+    #[arg(long, env = "VSECM_SCOUT_LISTEN", value_name = "ADDR", default_value = "[::]:8443")]
+    listen: SocketAddr,
+
+    /// Address for plain HTTP to operators: /livez and /readyz
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "[::]:9090"
+    )]
+    admin_listen: SocketAddr,
+
+    /// The server's certificate chain in PEM; reloaded when its contents change
+    #[arg(long, env = "VSECM_SCOUT_TLS_CERT", value_name = "FILE")]
+    tls_cert: PathBuf,
+
+    /// Its private key in PEM; reloaded likewise
+    #[arg(long, env = "VSECM_SCOUT_TLS_KEY", value_name = "FILE")]
+    tls_key: PathBuf,
+
+    /// Where Secrets are read: 'kubernetes', or 'manifests:DIR', a folder of Secret manifests.
+    /// Either is read anew for each request
+    #[arg(long, env = "VSECM_SCOUT_SOURCE", default_value = "kubernetes")]
+    source: Source,
+
+    /// The Secret that holds the token that callers must send; a plain name is in the first
+    /// --namespace
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_TOKEN_SECRET",
+        value_name = "[NAMESPACE/]NAME",
+        default_value = "jwt-token"
+    )]
+    token_secret: String,
+
+    /// The entry of the token Secret that holds it
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_TOKEN_ENTRY",
+        value_name = "ENTRY",
+        default_value = "token",
+        value_parser = values::entry
+    )]
+    token_entry: String,
+
+    /// How far ahead the annotation scout.vsecm.com/previous-token-until may lie: the longest
+    /// time that the entry previous-token counts beside the token during a rotation
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_MAX_OVERLAP",
+        value_name = "DURATION",
+        default_value = "24h",
+        value_parser = values::duration
+    )]
+    max_overlap: Duration,
+
+    /// A namespace that is served; repeatable, or several with commas. The first is that of
+    /// plain names. Default: the pod's own; 'default' for manifests
+    #[arg(
+        long = "namespace",
+        env = "VSECM_SCOUT_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<Namespace>,
+
+    /// The label that a Secret must carry to be served; empty: none
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_SERVE_LABEL",
+        value_name = "KEY=VALUE",
+        default_value = "scout.vsecm.com/serve=true"
+    )]
+    serve_label: ServeLabel,
+
+    /// For a whole answer; what takes longer is a 503
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_DEADLINE",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = values::positive_duration
+    )]
+    deadline: Duration,
+
+    /// How far clocks may differ where a token's exp and nbf are judged; at most 60s
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_LEEWAY",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = values::leeway
+    )]
+    leeway: Duration,
+
+    /// How long requests under way may take to end after SIGTERM or SIGINT; a second signal ends
+    /// them at once
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_SHUTDOWN_GRACE",
+        value_name = "DURATION",
+        default_value = "25s",
+        value_parser = values::duration
+    )]
+    shutdown_grace: Duration,
+
+    /// The form of the log. Default: text on a terminal, else json. RUST_LOG sets the level
+    #[arg(long, env = "VSECM_SCOUT_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Serves until it is told to stop.
+#[tokio::main]
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let _flushed = logging::start(LogFormat::or_default(args.log_format))?;
+    Service::bind(args.into_setup()?)?.run().await
+}
+
+impl Args {
+    fn into_setup(self) -> anyhow::Result<Setup> {
+        let (store, own_namespace) = open(&self.source)?;
+        let mut namespaces = self.namespaces.into_iter();
+        let default_namespace = namespaces.next().unwrap_or(own_namespace);
+        let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
+            .with_context(|| format!("--token-secret {:?}", self.token_secret))?;
+        Ok(Setup {
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            certificate: CertificateFiles { chain: self.tls_cert, key: self.tls_key },
+            store,
+            rules: TokenRules {
+                entry: self.token_entry,
+                leeway: self.leeway,
+                max_overlap: self.max_overlap,
+            },
+            policy: ServePolicy {
+                default_namespace,
+                other_namespaces: namespaces.collect(),
+                label: self.serve_label.0,
+                token_secret,
+            },
+            deadline: self.deadline,
+            grace: self.shutdown_grace,
+        })
+    }
+}
+
+/// The source, and the namespace that is its own.
+fn open(source: &Source) -> anyhow::Result<(Arc<dyn SecretStore>, Namespace)> {
+    match source {
+        Source::Kubernetes => Err(anyhow!("--source kubernetes: not supported by this build")),
+        Source::Manifests(folder) => {
+            let store = Manifests::open(folder.clone())
+                .with_context(|| format!("--source manifests:{}", folder.display()))?;
+            Ok((Arc::new(store), "default".parse()?))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Puts the parts together and runs them: what `serve` and `dev` share.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::auth::{Authenticator, TokenRules};
+use crate::http::{self, Readiness, RequestIds, Scout};
+use crate::policy::ServePolicy;
+use crate::secrets::SecretStore;
+use crate::server::certificate::{Certificate, CertificateFiles};
+use crate::server::{Bound, Ended, Limits, Services, tls};
+use crate::watch::watch_token;
+
+/// All that a service is made of.
+pub struct Setup {
+    pub listen: SocketAddr,
+    pub admin_listen: SocketAddr,
+    pub certificate: CertificateFiles,
+    pub store: Arc<dyn SecretStore>,
+    pub rules: TokenRules,
+    pub policy: ServePolicy,
+    pub deadline: Duration,
+    pub grace: Duration,
+}
+
+/// A service whose ports are bound.
+pub struct Service {
+    bound: Bound,
+    services: Services,
+    scout: Arc<Scout>,
+    certificate: Arc<Certificate>,
+    readiness: Arc<Readiness>,
+    grace: Duration,
+}
+
+impl Service {
+    /// Loads what must be there, and binds the ports last.
+    pub fn bind(setup: Setup) -> anyhow::Result<Self> {
+        let provider = tls::provider();
+        let certificate = Certificate::load(setup.certificate, Arc::clone(&provider))
+            .context("--tls-cert, --tls-key")?;
+        let tls = tls::server_config(provider, Arc::clone(&certificate))?;
+        let token_secret = setup.policy.token_secret.clone();
+        let authenticator =
+            Authenticator::new(Arc::clone(&setup.store), token_secret, setup.rules)?;
+        let scout = Arc::new(Scout {
+            authenticator,
+            store: setup.store,
+            policy: setup.policy,
+            deadline: setup.deadline,
+        });
+        let readiness = Arc::new(Readiness::default());
+        let services = Services {
+            https: http::router(Arc::clone(&scout), Arc::new(RequestIds::new()?)),
+            admin: http::admin::router(Arc::clone(&readiness)),
+            tls,
+            limits: Limits::default(),
+        };
+        let bound = Bound::new(setup.listen, setup.admin_listen).map_err(|(address, error)| {
+            let flag = if address == setup.listen { "--listen" } else { "--admin-listen" };
+            anyhow::anyhow!("{flag} {address}: {error}")
+        })?;
+        Ok(Self { bound, services, scout, certificate, readiness, grace: setup.grace })
+    }
+
+    /// The address of the HTTPS port.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.bound.https_address()?)
+    }
+
+    /// Serves until SIGTERM or SIGINT, drains, and tells how that went. A second signal ends the
+    /// drain at once.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let mut signals = Signals::new()?;
+        let https = self.bound.https_address()?;
+        let admin = self.bound.admin_address()?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "vsecm-scout starts");
+        tracing::info!(address = %https, "listening for HTTPS");
+        tracing::info!(address = %admin, "listening for admin requests");
+        if self.scout.policy.label.is_none() {
+            tracing::warn!("--serve-label is empty: Secrets are served whatever their labels");
+        }
+        tokio::spawn(watch_token(Arc::clone(&self.scout), Arc::clone(&self.readiness)));
+        tokio::spawn(Arc::clone(&self.certificate).keep_current(Arc::clone(&self.readiness)));
+
+        let readiness = Arc::clone(&self.readiness);
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let stopping = async {
+            let _ = stopped.await;
+        };
+        let mut serving = std::pin::pin!(self.bound.run(self.services, stopping, self.grace));
+        tokio::select! {
+            ended = serving.as_mut() => return Ok(exit_code(ended)),
+            signal = signals.next() => tracing::info!(signal, "stopping"),
+        }
+        readiness.stopping();
+        let _ = stop.send(());
+        tokio::select! {
+            ended = serving => Ok(exit_code(ended)),
+            signal = signals.next() => {
+                tracing::warn!(signal, "stopping at once");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
+
+fn exit_code(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Drained => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Ended::CutOff => {
+            tracing::error!("stopped before all requests were answered");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The signals that end a process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

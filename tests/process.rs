@@ -1,0 +1,522 @@
+//! The program as its users run it: a process.
+//!
+//! What needs another program is listed as ignored where that is missing.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+use support::certs::{Ca, files};
+use support::client;
+use support::process::{Running, output, vsecm_scout, wait_until};
+use support::token::token;
+
+const HTTPS: &str = "listening for HTTPS";
+const ADMIN: &str = "listening for admin requests";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial("dev_makes_everything_and_its_commands_work", &["sh", "sed", "curl"], dev_tour),
+        trial("dev_keeps_its_token_and_its_certificate", &[], dev_restart),
+        trial("two_of_dev_run_side_by_side", &[], dev_twice),
+        trial("serve_answers_live_from_a_folder", &[], serve_live),
+        trial("serve_takes_its_flags_from_the_environment", &[], serve_environment),
+        trial("bad_configuration_is_one_sentence_and_status_2", &[], bad_configuration),
+        trial("help_names_every_flag_and_its_variable", &[], help),
+        trial("readiness_waits_for_a_valid_token_and_stays", &[], readiness),
+        trial("the_certificate_is_reloaded_after_a_swap_of_links", &[], certificate_swap),
+        trial("each_request_leaves_one_line_and_no_secret", &[], audit_lines),
+        trial("the_text_form_has_the_same_fields", &[], audit_text),
+        trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
+        trial("a_second_signal_ends_at_once", &["kill"], second_signal),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
+    let missing = |program: &&&str| {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+        !found.is_ok_and(|found| found.status.success())
+    };
+    let trial = |name: String| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    match programs.iter().find(missing) {
+        None => trial(name.to_owned()),
+        Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
+    }
+}
+
+/// A folder with a certificate, and `secrets/` with a token and a Secret.
+struct Site {
+    ca: Ca,
+    folder: tempfile::TempDir,
+    token: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        let site = Self {
+            ca: Ca::new(),
+            folder: tempfile::tempdir().unwrap(),
+            token: token(r#"{"sub":"t"}"#),
+        };
+        site.ca.issue().write(site.folder.path());
+        fs::create_dir(site.folder.path().join("secrets")).unwrap();
+        site.write_token(&site.token);
+        site.write("a", "scout.vsecm.com/serve: 'true'", "value: hunter2");
+        site
+    }
+
+    fn write(&self, name: &str, labels: &str, entries: &str) {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  labels: {{{labels}}}\n\
+             stringData:\n  {entries}\n"
+        );
+        // As an editor does: a file that is half written is never seen.
+        let (new, file) = (self.path("new"), self.path(&format!("secrets/{name}.yaml")));
+        fs::write(&new, manifest).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+
+    fn write_token(&self, token: &str) {
+        self.write("jwt-token", "", &format!("token: '{token}'"));
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn serve(&self) -> Command {
+        self.serve_on("127.0.0.1:0")
+    }
+
+    fn serve_on(&self, address: &str) -> Command {
+        let mut command = vsecm_scout(self.folder.path());
+        command.args(["serve", "--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
+        command.args(["--listen", address, "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--source", "manifests:secrets"]);
+        command
+    }
+
+    fn get(&self, running: &mut Running, path: &str, token: &str) -> client::Answer {
+        let address = running.address(HTTPS);
+        block_on(client::get(&self.ca.roots(), address, path, token)).unwrap()
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Asks the admin port.
+fn admin(running: &mut Running, path: &str) -> (u16, String) {
+    use std::io::Read;
+    let mut stream = std::net::TcpStream::connect(running.address(ADMIN)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+fn dev(folder: &Path) -> Running {
+    let mut command = vsecm_scout(folder);
+    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    Running::start(&mut command)
+}
+
+fn dev_tour() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = dev(folder.path());
+    running.address(HTTPS);
+    let printed = running.lines().join("\n");
+    let commands = printed.split("Ctrl-C").next().unwrap();
+    let commands = &commands[commands.find("# the token").unwrap()..];
+    assert!(!printed.contains("eyJhbGciOiJIUzI1NiJ9.eyJ"), "the token is not printed");
+
+    let mut shell = Command::new("sh");
+    shell.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.stderr(Stdio::inherit()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+    let output = shell.wait_with_output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+    let whole = r#"{"password":"correct horse \"battery\" staple","username":"scout"}"#;
+    let answers: Vec<&str> = output.lines().collect();
+    assert_eq!(answers[0], whole);
+    assert_eq!(answers[1], r#""correct horse \"battery\" staple""#);
+    assert_eq!(answers[2], r#""super-secret-value""#);
+    assert_eq!(answers[3], "HTTP/1.1 401 token-mismatch");
+    let rotated: Vec<&&str> = answers.iter().rev().take(2).collect();
+    assert!(rotated[1].contains(r#""code":"token-mismatch""#), "the old token is refused");
+    assert_eq!(*rotated[0], whole, "the new one is accepted");
+
+    running.signal("INT");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+fn dev_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let mut running = dev(folder.path());
+        running.address(HTTPS);
+        seen.push((read("dev-secrets/jwt-token.yaml"), read("certs/tls.crt")));
+    }
+    assert!(seen[0] == seen[1]);
+}
+
+fn dev_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = dev(folder.path());
+    let first_address = first.address(HTTPS);
+    let mut command = vsecm_scout(folder.path());
+    command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.args(["--dir", "other secrets", "--certs", "other certs"]);
+    let mut second = Running::start(&mut command);
+    assert_ne!(second.address(HTTPS), first_address);
+    assert!(second.lines().join("\n").contains("'other certs/ca.crt'"));
+    assert!(folder.path().join("other secrets/jwt-token.yaml").exists());
+    wait_until("both are ready", || {
+        admin(&mut first, "/readyz").0 == 200 && admin(&mut second, "/readyz").0 == 200
+    });
+}
+
+fn serve_live() {
+    let site = Site::new();
+    let mut running = Running::start(&mut site.serve());
+    let path = "/webhook?key=a&property=value";
+    let answer = site.get(&mut running, path, &site.token);
+    assert_eq!((answer.status, answer.text()), (200, "\"hunter2\""));
+    site.write("a", "scout.vsecm.com/serve: 'true'", "value: changed");
+    assert_eq!(site.get(&mut running, path, &site.token).text(), "\"changed\"");
+    site.write("a", "", "value: changed");
+    assert_eq!(site.get(&mut running, path, &site.token).reason.as_deref(), Some("not-labelled"));
+
+    let new = token(r#"{"sub":"new"}"#);
+    site.write_token(&new);
+    assert_eq!(site.get(&mut running, path, &site.token).reason.as_deref(), Some("token-mismatch"));
+    assert_eq!(site.get(&mut running, path, &new).reason.as_deref(), Some("not-labelled"));
+    site.write("b", "", "k: [not, a, string]");
+    let answer = site.get(&mut running, "/webhook?key=missing", &new);
+    assert_eq!(answer.reason.as_deref(), Some("unreadable-manifest"));
+    fs::remove_file(site.path("secrets/b.yaml")).unwrap();
+    let answer = site.get(&mut running, "/webhook?key=missing", &new);
+    assert_eq!((answer.status, answer.reason.as_deref()), (404, Some("no-such-secret")));
+    fs::remove_file(site.path("secrets/jwt-token.yaml")).unwrap();
+    let answer = site.get(&mut running, path, &new);
+    assert_eq!((answer.status, answer.reason.as_deref()), (500, Some("token-secret-missing")));
+
+    running.signal("TERM");
+    assert_eq!(running.wait().code(), Some(0));
+    let log = serde_json::to_string(&running.log()).unwrap();
+    assert!(!log.contains("not, a, string"), "a manifest is not quoted");
+}
+
+fn serve_environment() {
+    let site = Site::new();
+    let mut command = vsecm_scout(site.folder.path());
+    command.arg("serve");
+    for (name, value) in [
+        ("LISTEN", "127.0.0.1:0"),
+        ("ADMIN_LISTEN", "[::]:0"),
+        ("TLS_CERT", "tls.crt"),
+        ("TLS_KEY", "tls.key"),
+        ("SOURCE", "manifests:secrets"),
+        ("TOKEN_SECRET", "default/jwt-token"),
+        ("TOKEN_ENTRY", "token"),
+        ("NAMESPACE", "apps,default"),
+        ("SERVE_LABEL", ""),
+        ("LOG_FORMAT", "json"),
+    ] {
+        command.env(format!("VSECM_SCOUT_{name}"), value);
+    }
+    let mut running = Running::start(&mut command);
+    let answer = site.get(&mut running, "/webhook?key=default/a", &site.token);
+    assert_eq!(answer.status, 200);
+    assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 404);
+    running.find("warning about the label", |line| {
+        line["message"].as_str()?.contains("--serve-label is empty").then_some(())
+    });
+}
+
+fn bad_configuration() {
+    let site = Site::new();
+    site.ca.issue().write(&{
+        let other = site.path("other");
+        fs::create_dir(&other).unwrap();
+        other
+    });
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let cases: &[(&[&str], &str)] = &[
+        (&["--leeway", "61s"], "--leeway"),
+        (&["--deadline", "0s"], "--deadline"),
+        (&["--deadline", "soon"], "--deadline"),
+        (&["--max-overlap=-1h"], "--max-overlap"),
+        (&["--namespace", "Default"], "--namespace"),
+        (&["--token-secret", "a/b/c"], "--token-secret"),
+        (&["--token-entry", "a/b"], "--token-entry"),
+        (&["--serve-label", "novalue"], "--serve-label"),
+        (&["--source", "vault"], "--source"),
+        (&["--source", "manifests:missing"], "--source"),
+        (&["--listen", "8443"], "--listen"),
+        (&["--listen", &taken], "--listen"),
+        (&["--admin-listen", &taken], "--admin-listen"),
+        (&["--tls-cert", "missing.crt"], "--tls-cert"),
+        (&["--tls-key", "tls.crt"], "--tls-key"),
+        (&["--tls-key", "other/tls.key"], "--tls-key"),
+        (&["--log-format", "xml"], "--log-format"),
+        (&["--frobnicate"], "--frobnicate"),
+    ];
+    for (arguments, flag) in cases {
+        let mut command = vsecm_scout(site.folder.path());
+        command.arg("serve").args(*arguments);
+        for (name, value) in [
+            ("LISTEN", "127.0.0.1:0"),
+            ("ADMIN_LISTEN", "127.0.0.1:0"),
+            ("TLS_CERT", "tls.crt"),
+            ("TLS_KEY", "tls.key"),
+            ("SOURCE", "manifests:secrets"),
+        ] {
+            command.env(format!("VSECM_SCOUT_{name}"), value);
+        }
+        let output = output(&mut command);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.starts_with("error: ") && error.contains(flag), "{arguments:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+        assert!(!String::from_utf8(output.stdout).unwrap().contains("listening"));
+    }
+    let missing = output(vsecm_scout(site.folder.path()).arg("serve"));
+    let error = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(error.contains("--tls-cert") && error.lines().count() == 1, "{error}");
+}
+
+fn help() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = output(vsecm_scout(folder.path()).args(["serve", "--help"]));
+    assert_eq!(output.status.code(), Some(0));
+    let help = String::from_utf8(output.stdout).unwrap();
+    for flag in [
+        "listen",
+        "admin-listen",
+        "tls-cert",
+        "tls-key",
+        "source",
+        "token-secret",
+        "token-entry",
+        "max-overlap",
+        "namespace",
+        "serve-label",
+        "deadline",
+        "leeway",
+        "shutdown-grace",
+        "log-format",
+    ] {
+        let variable = flag.to_uppercase().replace('-', "_");
+        assert!(help.contains(&format!("--{flag} <")), "--{flag}");
+        assert!(help.contains(&format!("VSECM_SCOUT_{variable}")), "{variable}");
+    }
+}
+
+fn readiness() {
+    let site = Site::new();
+    site.write_token("not a token");
+    let mut running = Running::start(&mut site.serve());
+    assert_eq!(admin(&mut running, "/livez").0, 200);
+    wait_until("the reason is told", || {
+        let (status, text) = admin(&mut running, "/readyz?verbose");
+        assert_eq!(status, 503);
+        text.contains("[+]certificate ok\n[-]token failed: stored-token-not-jwt\n")
+    });
+    site.write_token(&site.token);
+    wait_until("it is ready", || admin(&mut running, "/readyz") == (200, "ok\n".to_owned()));
+    site.write_token("not a token");
+    assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 500);
+    assert_eq!(admin(&mut running, "/readyz").0, 200, "later trouble does not withdraw it");
+    running.find("warning that the token never expires", |line| {
+        line["message"].as_str()?.contains("no exp").then_some(())
+    });
+    assert_eq!(admin(&mut running, "/other").0, 404);
+}
+
+fn certificate_swap() {
+    let site = Site::new();
+    let data = |version: &str| {
+        let folder = site.path(version);
+        fs::create_dir(&folder).unwrap();
+        let pair = site.ca.issue();
+        pair.write(&folder);
+        pair
+    };
+    data("..v1");
+    let second = data("..v2");
+    symlink("..v1", site.path("..data")).unwrap();
+    for file in ["tls.crt", "tls.key"] {
+        fs::remove_file(site.path(file)).unwrap();
+        symlink(format!("..data/{file}"), site.path(file)).unwrap();
+    }
+    let mut running = Running::start(&mut site.serve());
+    let address = running.address(HTTPS);
+    symlink("..v2", site.path("..new")).unwrap();
+    fs::rename(site.path("..new"), site.path("..data")).unwrap();
+    let mut requests = 0;
+    wait_until("the new certificate is served", || {
+        assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 200);
+        requests += 1;
+        block_on(async {
+            let offer = client::Offer::new(site.ca.roots(), &[]);
+            let stream = offer.connect(address).await.unwrap();
+            stream.get_ref().1.peer_certificates().unwrap()[0].to_vec() == second.der
+        })
+    });
+    assert!(requests > 0);
+
+    fs::remove_file(files(site.folder.path()).key).unwrap();
+    wait_until("the failure shows", || {
+        admin(&mut running, "/readyz?verbose").1.contains("[-]certificate failed: reload-failed")
+    });
+    assert_eq!(admin(&mut running, "/readyz").0, 200);
+    assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 200);
+}
+
+/// The audit lines, once there are `count`.
+fn audited(running: &mut Running, count: usize) -> Vec<Value> {
+    let lines = |running: &Running| -> Vec<Value> {
+        running.log().into_iter().filter(|line| line["target"] == "vsecm_scout::audit").collect()
+    };
+    wait_until("every line is written", || lines(running).len() >= count);
+    lines(running)
+}
+
+fn audit_lines() {
+    let site = Site::new();
+    let mut running = Running::start(&mut site.serve());
+    let wrong = token(r#"{"sub":"wrong"}"#);
+    let address = running.address(HTTPS);
+    let asked: &[(&str, &str, u16, &str, Option<&str>)] = &[
+        ("/webhook?key=a", &site.token, 200, "ok", Some("default/a")),
+        ("/webhook?key=key%3Da%26path%3Dvalue", &site.token, 200, "ok", Some("default/a")),
+        ("/webhook?key=a&property=none", &site.token, 422, "no-such-entry", Some("default/a")),
+        ("/webhook?key=none", &site.token, 404, "no-such-secret", Some("default/none")),
+        ("/webhook?key=UPPER", &site.token, 400, "invalid-key", None),
+        ("/webhook?key=a&token=hunter3", &site.token, 400, "unknown-parameter", None),
+        ("/webhook?key=a", &wrong, 401, "token-mismatch", None),
+        ("/webhook?key=a", "opaque", 401, "token-not-jwt", None),
+        ("/hunter4", &site.token, 400, "unknown-path", None),
+    ];
+    for (path, token, status, ..) in asked {
+        let roots = site.ca.roots();
+        let answer = block_on(async {
+            let stream = client::Offer::new(roots, &[]).connect(address).await?;
+            let mut sender = client::http1_on(stream).await?;
+            let mut request = client::request(path, token);
+            let id = format!("caller-{status}").parse().unwrap();
+            request.headers_mut().insert("x-request-id", id);
+            client::send(&mut sender, request).await
+        });
+        assert_eq!(answer.unwrap().status, *status);
+    }
+    let lines = audited(&mut running, asked.len());
+    assert_eq!(lines.len(), asked.len());
+    for (line, (path, _, status, code, key)) in lines.iter().zip(asked) {
+        assert_eq!(line["status"], *status, "{path}");
+        assert_eq!(line["code"], *code, "{path}");
+        assert_eq!(line.get("key").and_then(Value::as_str), *key, "{path}");
+        assert_eq!(line["method"], "GET");
+        assert_eq!(line["client_request_id"], format!("caller-{status}"));
+        assert!(line["request_id"].is_string() && line["latency_ms"].is_number());
+        assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+        let let_in = *status != 401 && *path != "/hunter4";
+        assert_eq!(line.get("sub").is_some(), let_in, "{path}");
+        assert_eq!(line.get("token_hash").is_some(), let_in, "{path}");
+    }
+    assert_eq!(lines[0]["sub"], "t");
+
+    running.signal("TERM");
+    running.wait();
+    let log = running.lines().join("\n");
+    for secret in ["hunter", &site.token, &wrong, "eyJ", "opaque"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+fn audit_text() {
+    let site = Site::new();
+    // A subject that would forge a line, were it written as it is.
+    let forging = token(r#"{"sub":"x\nforged \u001b[31m"}"#);
+    site.write_token(&forging);
+    let mut running = Running::start(site.serve().args(["--log-format", "json"]));
+    assert_eq!(site.get(&mut running, "/webhook?key=a", &forging).status, 200);
+    assert_eq!(audited(&mut running, 1)[0]["sub"], "x\nforged \u{1b}[31m");
+    drop(running);
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = port.to_string();
+    let mut running = Running::start(site.serve_on(&listen).args(["--log-format", "text"]));
+    let roots = site.ca.roots();
+    let mut answer = None;
+    wait_until("it answers", || {
+        answer = block_on(client::get(&roots, port, "/webhook?key=a", &forging)).ok();
+        answer.is_some()
+    });
+    wait_until("the line is written", || {
+        running.lines().iter().any(|line| line.contains("code=\"ok\""))
+    });
+    let lines = running.lines();
+    let line = lines.iter().find(|line| line.contains("code=\"ok\"")).unwrap();
+    for field in [
+        "request_id=",
+        "peer=",
+        "method=",
+        "status=200",
+        "key=\"default/a\"",
+        "sub=\"x\\n",
+        "latency_ms=",
+    ] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
+    assert!(!lines.iter().any(|line| line.starts_with("forged") || line.contains('\u{1b}')));
+    running.signal("TERM");
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+fn expired_certificate() {
+    let site = Site::new();
+    let ended = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    site.ca.issue_until(ended).write(site.folder.path());
+    let mut running = Running::start(&mut site.serve());
+    running.find("warning about the certificate", |line| {
+        line["message"].as_str()?.contains("EXPIRED").then(|| assert_eq!(line["level"], "ERROR"))
+    });
+    running.address(HTTPS);
+}
+
+fn second_signal() {
+    let site = Site::new();
+    let mut running = Running::start(site.serve().args(["--shutdown-grace", "60s"]));
+    let address = running.address(HTTPS);
+    // A head that is never finished keeps the drain waiting.
+    let mut silent = std::net::TcpStream::connect(address).unwrap();
+    silent.write_all(&[0x16]).unwrap();
+    wait_until("the server has it", || admin(&mut running, "/readyz").0 == 200);
+    running.signal("TERM");
+    running.find("stop", |line| (line["message"] == "stopping").then_some(()));
+    running.signal("TERM");
+    assert_eq!(running.wait().code(), Some(1));
+}

@@ -1,0 +1,69 @@
+//! Certificates for tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::RootCertStore;
+use vsecm_scout::server::certificate::CertificateFiles;
+
+/// A CA that lives as long as its test.
+pub struct Ca(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key, in PEM.
+pub struct Pair {
+    pub chain: String,
+    pub key: String,
+    pub der: Vec<u8>,
+}
+
+impl Ca {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    pub fn issue(&self) -> Pair {
+        self.issue_until(SystemTime::now() + Duration::from_secs(3600))
+    }
+
+    pub fn issue_until(&self, end: SystemTime) -> Pair {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_before = (SystemTime::now() - Duration::from_secs(7200)).into();
+        params.not_after = end.into();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let der = certificate.der().to_vec();
+        Pair { chain: certificate.pem(), key: key.serialize_pem(), der }
+    }
+
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        Arc::new(roots)
+    }
+}
+
+impl Pair {
+    /// Writes `tls.crt` and `tls.key`.
+    pub fn write(&self, folder: &Path) -> CertificateFiles {
+        let files = files(folder);
+        fs::write(&files.chain, &self.chain).unwrap();
+        fs::write(&files.key, &self.key).unwrap();
+        files
+    }
+}
+
+pub fn files(folder: &Path) -> CertificateFiles {
+    let file = |name: &str| -> PathBuf { folder.join(name) };
+    CertificateFiles { chain: file("tls.crt"), key: file("tls.key") }
+}

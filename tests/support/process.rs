@@ -1,0 +1,114 @@
+//! The binary as a process, which ends with the test, also when that fails.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::SOON;
+
+/// `vsecm-scout`, in `folder`, with a clean environment of its own variables.
+pub fn vsecm_scout(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vsecm-scout"));
+    command.current_dir(folder);
+    for (name, _) in std::env::vars() {
+        if name.starts_with("VSECM_SCOUT_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running process.
+pub struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Everything on stdout so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<Value> {
+        self.lines().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits for what `look` finds in the log.
+    pub fn find<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(found) = self.log().iter().find_map(&look) {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < deadline, "no {what}: {:?}", self.lines());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for the line with this message and gives its `address`.
+    pub fn address(&mut self, message: &str) -> SocketAddr {
+        self.find(message, |line| {
+            let address = line["message"].as_str().filter(|text| *text == message);
+            address.and_then(|_| line["address"].as_str()).map(|text| text.parse().unwrap())
+        })
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {:?}", self.lines());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls until `condition` holds.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs a command to its end.
+pub fn output(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}

@@ -1,0 +1,351 @@
+//! TLS and HTTP over real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use rustls::crypto::aws_lc_rs::cipher_suite as suite;
+use rustls::version::{TLS12, TLS13};
+use support::certs::{Ca, files};
+use support::client::{self, Offer};
+use support::service::{Running, router};
+use support::store::{Behaviour, Scripted, secret, served};
+use support::token::token;
+use support::{SOON, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use vsecm_scout::server::{Ended, Limits};
+
+/// A service over one Secret, `a`, with one entry.
+struct Site {
+    ca: Ca,
+    folder: tempfile::TempDir,
+    store: Arc<Scripted>,
+    token: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        let (store, token) = (Arc::new(Scripted::default()), token("{}"));
+        let held = |secret| Behaviour::Holds(Arc::new(secret));
+        store.set("default/jwt-token", held(secret(&[("token", token.as_bytes())])));
+        store.set("default/a", held(served(&[("v", b"value")])));
+        Self { ca: Ca::new(), folder: tempfile::tempdir().unwrap(), store, token }
+    }
+
+    fn start(&self, limits: Limits) -> Running {
+        let router = router(self.store.clone());
+        Running::start(&self.ca, self.folder.path(), router, limits, SOON)
+    }
+
+    async fn get(&self, running: &Running) -> std::io::Result<u16> {
+        let path = "/webhook?key=a";
+        Ok(client::get(&running.roots, running.address, path, &self.token).await?.status)
+    }
+}
+
+fn short() -> Limits {
+    Limits { handshake: Duration::from_millis(200), header: Duration::from_millis(200) }
+}
+
+/// The serial-bearing certificate that the server shows.
+async fn certificate(running: &Running) -> Vec<u8> {
+    let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// Reads until the peer closes.
+async fn closed(mut stream: impl tokio::io::AsyncRead + Unpin) {
+    let mut sink = Vec::new();
+    let _ = timeout(SOON, stream.read_to_end(&mut sink)).await.unwrap();
+}
+
+#[tokio::test]
+async fn versions_and_suites_are_those_of_the_contract_and_nothing_older() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    for (version, suites) in [
+        (&TLS13, [suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_CHACHA20_POLY1305_SHA256]),
+        (
+            &TLS12,
+            [
+                suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+            ],
+        ),
+    ] {
+        for suite in suites {
+            let mut offer = Offer::new(running.roots.clone(), &[]);
+            offer.versions = vec![version];
+            offer.provider.cipher_suites = vec![suite];
+            let stream = offer.connect(running.address).await.unwrap();
+            assert_eq!(
+                stream.get_ref().1.negotiated_cipher_suite().unwrap().suite(),
+                suite.suite()
+            );
+        }
+    }
+    let mut offer = Offer::new(running.roots.clone(), &[]);
+    offer.versions = vec![&TLS12];
+    offer.provider.cipher_suites = vec![suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
+    assert!(offer.connect(running.address).await.is_err(), "AES-128 is not offered in TLS 1.2");
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_both_gets_http1_and_its_reason_phrase() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    for (offered, chosen) in [
+        (&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])),
+        (&["h2"], Some(b"h2")),
+        (&["http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let stream =
+            Offer::new(running.roots.clone(), offered).connect(running.address).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), chosen, "{offered:?}");
+    }
+    let answer = client::get(&running.roots, running.address, "/webhook", "opaque").await.unwrap();
+    assert_eq!((answer.status, answer.reason.as_deref()), (401, Some("token-not-jwt")));
+}
+
+#[tokio::test]
+async fn http2_is_answered_alike() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
+    let mut sender = client::http2_on(stream).await;
+    let mut ask = async |path: &str, token: &str, body: &'static str| {
+        let request = Request::get(format!("https://localhost{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::<Bytes>::from(body))
+            .unwrap();
+        client::read(sender.send_request(request).await.unwrap()).await
+    };
+    let answer = ask("/webhook?key=a&property=v", &site.token, "").await.unwrap();
+    assert_eq!((answer.status, answer.text()), (200, "\"value\""));
+    assert_eq!(ask("/webhook?key=none", &site.token, "").await.unwrap().code(), "no-such-secret");
+    let refused = ask("/webhook?key=a", &site.token, "body").await.unwrap();
+    assert_eq!(refused.code(), "body-not-allowed");
+    eventually("the connection ends after a body", || std::future::ready(sender.is_closed())).await;
+}
+
+#[tokio::test]
+async fn a_body_over_http1_ends_the_connection() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    for body in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+        let mut stream =
+            Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+        let request = format!("GET /webhook?key=a HTTP/1.1\r\nHost: x\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 body-not-allowed\r\n"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limit_are_refused() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    let long = "x".repeat(64 * 1024);
+    for (head, statuses) in [
+        (format!("GET /webhook?key={long} HTTP/1.1\r\nHost: x\r\n\r\n"), ["414", "431"]),
+        (
+            format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {long}\r\n\r\n"),
+            ["431", "431"],
+        ),
+    ] {
+        let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let write = tokio::spawn(async move { writer.write_all(head.as_bytes()).await });
+        let mut answer = [0; 12];
+        reader.read_exact(&mut answer).await.unwrap();
+        assert!(statuses.contains(&std::str::from_utf8(&answer[9..]).unwrap()), "{answer:?}");
+        let _ = write.await;
+    }
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn one_ticket_is_issued_and_resumes() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    let mut stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+    let request = format!(
+        "GET /webhook?key=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        site.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!(stream.get_ref().1.tls13_tickets_received(), 1);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_and_the_old_connection_lives() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+    let mut old = client::http1_on(stream).await.unwrap();
+    let old_certificate = certificate(&running).await;
+
+    let new = site.ca.issue();
+    new.write(site.folder.path());
+    assert!(running.certificate.reload().unwrap());
+    assert!(!running.certificate.reload().unwrap(), "nothing has changed since");
+    assert_eq!(certificate(&running).await, new.der);
+    assert_ne!(old_certificate, new.der);
+    let answer = client::send(&mut old, client::request("/webhook?key=a", &site.token)).await;
+    assert_eq!(answer.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_bad_new_pair_keeps_the_last_good_one() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    let good = certificate(&running).await;
+    let (other, paths) = (site.ca.issue(), files(site.folder.path()));
+    let (chain, key) = (other.chain.as_bytes(), other.key.as_bytes());
+    let current = std::fs::read(&paths.key).unwrap();
+    for (chain, key) in [
+        (&b"garbage"[..], &b"garbage"[..]),
+        (chain, &current),
+        (&chain[..chain.len() / 2], key),
+        (chain, &key[..key.len() / 2]),
+        (b"", b""),
+        (key, chain),
+    ] {
+        std::fs::write(&paths.chain, chain).unwrap();
+        std::fs::write(&paths.key, key).unwrap();
+        assert!(running.certificate.reload().is_err());
+        assert_eq!(certificate(&running).await, good);
+    }
+    std::fs::remove_file(&paths.key).unwrap();
+    assert!(running.certificate.reload().is_err());
+    other.write(site.folder.path());
+    assert!(running.certificate.reload().unwrap());
+    assert_eq!(certificate(&running).await, other.der);
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_loaded_all_the_same() {
+    let site = Site::new();
+    let ended = SystemTime::now() - Duration::from_secs(60);
+    site.ca.issue_until(ended).write(site.folder.path());
+    let running = site.start(Limits::default());
+    let error = site.get(&running).await.unwrap_err();
+    assert!(error.to_string().contains("expired"), "{error}");
+}
+
+#[tokio::test]
+async fn aborted_and_stalled_handshakes_hurt_nobody_and_are_closed() {
+    let site = Site::new();
+    let running = site.start(short());
+    for _ in 0..50 {
+        drop(TcpStream::connect(running.address).await.unwrap());
+    }
+    let stalled = TcpStream::connect(running.address).await.unwrap();
+    let mut half = TcpStream::connect(running.address).await.unwrap();
+    half.write_all(&[0x16, 3, 1, 2, 0, 1]).await.unwrap();
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+    closed(stalled).await;
+    closed(half).await;
+}
+
+#[tokio::test]
+async fn plain_http_and_garbage_on_the_tls_port_are_closed() {
+    let site = Site::new();
+    let running = site.start(Limits::default());
+    for garbage in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0; 100], b"\xff\xff\xff\xff\xff"] {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        closed(stream).await;
+    }
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn slow_heads_and_idle_connections_are_closed() {
+    let site = Site::new();
+    let running = site.start(short());
+    let connect = async || Offer::new(running.roots.clone(), &[]).connect(running.address).await;
+
+    let mut slow = connect().await.unwrap();
+    slow.write_all(b"GET /webhook HTTP/1.1\r\nHost:").await.unwrap();
+    closed(slow).await;
+
+    let silent = connect().await.unwrap();
+    closed(silent).await;
+
+    let mut idle = connect().await.unwrap();
+    idle.write_all(b"GET /webhook HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(SOON, idle.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 no-token\r\n"));
+    assert!(!answer.contains("connection: close"), "it was kept alive, and closed when idle");
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_while_the_server_stops() {
+    let site = Site::new();
+    // It is answered when its deadline ends.
+    site.store.set("default/slow", Behaviour::Hangs);
+    let mut running = site.start(Limits::default());
+    let connect = async || Offer::new(running.roots.clone(), &[]).connect(running.address).await;
+    let mut idle = client::http1_on(connect().await.unwrap()).await.unwrap();
+    let first = client::send(&mut idle, client::request("/webhook?key=a", &site.token)).await;
+    assert_eq!(first.unwrap().status, 200);
+
+    let mut busy = client::http1_on(connect().await.unwrap()).await.unwrap();
+    let before = site.store.reads();
+    let request = client::request("/webhook?key=slow", &site.token);
+    let asked = tokio::spawn(async move { client::send(&mut busy, request).await });
+    eventually("the read is under way", || std::future::ready(site.store.reads() == before + 2))
+        .await;
+    running.stop();
+    eventually("the idle connection is closed", || std::future::ready(idle.is_closed())).await;
+    let answer = asked.await.unwrap().unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    let address = running.address;
+    assert_eq!(running.ended().await, Ended::Drained);
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn the_end_of_the_grace_cuts_requests_off_and_says_so() {
+    let site = Site::new();
+    site.store.set("default/slow", Behaviour::Hangs);
+    let (router, grace) = (router(site.store.clone()), Duration::from_millis(50));
+    let start =
+        || Running::start(&site.ca, site.folder.path(), router.clone(), Limits::default(), grace);
+
+    let mut running = start();
+    let silent = TcpStream::connect(running.address).await.unwrap();
+    running.stop();
+    assert_eq!(running.ended().await, Ended::Drained, "a connection without a request is no loss");
+    drop(silent);
+
+    let mut running = start();
+    let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+    let mut busy = client::http1_on(stream).await.unwrap();
+    let before = site.store.reads();
+    let request = client::request("/webhook?key=slow", &site.token);
+    let asked = tokio::spawn(async move { client::send(&mut busy, request).await });
+    eventually("the read is under way", || std::future::ready(site.store.reads() == before + 2))
+        .await;
+    running.stop();
+    assert_eq!(running.ended().await, Ended::CutOff);
+    asked.abort();
+}
