@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use super::logging::{self, LogFormat};
 use super::service::{Service, Setup};
 use super::values::{self, ServeLabel, Source};
 use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
-use crate::secrets::{Manifests, Namespace, SecretName, SecretStore};
+use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};
 use crate::server::certificate::CertificateFiles;
 
 /// Serve Secrets over HTTPS
@@ -139,12 +139,12 @@ pub struct Args {
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let _flushed = logging::start(LogFormat::or_default(args.log_format))?;
-    Service::bind(args.into_setup()?)?.run().await
+    Service::bind(args.into_setup().await?)?.run().await
 }
 
 impl Args {
-    fn into_setup(self) -> anyhow::Result<Setup> {
-        let (store, own_namespace) = open(&self.source)?;
+    async fn into_setup(self) -> anyhow::Result<Setup> {
+        let (store, own_namespace) = open(&self.source, self.deadline).await?;
         let mut namespaces = self.namespaces.into_iter();
         let default_namespace = namespaces.next().unwrap_or(own_namespace);
         let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
@@ -172,9 +172,17 @@ impl Args {
 }
 
 /// The source, and the namespace that is its own.
-fn open(source: &Source) -> anyhow::Result<(Arc<dyn SecretStore>, Namespace)> {
+async fn open(
+    source: &Source,
+    deadline: Duration,
+) -> anyhow::Result<(Arc<dyn SecretStore>, Namespace)> {
     match source {
-        Source::Kubernetes => Err(anyhow!("--source kubernetes: not supported by this build")),
+        Source::Kubernetes => {
+            let store =
+                Kubernetes::from_environment(deadline).await.context("--source kubernetes")?;
+            let namespace = store.default_namespace().clone();
+            Ok((Arc::new(store), namespace))
+        }
         Source::Manifests(folder) => {
             let store = Manifests::open(folder.clone())
                 .with_context(|| format!("--source manifests:{}", folder.display()))?;

@@ -2,13 +2,30 @@
 
 use std::ops::Deref;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::ReadError;
+
 /// Bytes of a Secret: zeroed when dropped, and without `Debug`, `Display` and `Serialize`.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Deserialize)]
+#[serde(from = "String")]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
+    /// The bytes that this text in base64 stands for, as an entry of `data` holds it. Line breaks
+    /// are passed over, as Go's `encoding/base64` does for the API server.
+    ///
+    /// # Errors
+    /// [`ReadError::InvalidData`] where it is not base64.
+    pub fn decode_base64(&self) -> Result<Self, ReadError> {
+        let mut text = self.0.clone();
+        text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
+        STANDARD.decode(text).map(Self::from).map_err(|_| ReadError::InvalidData)
+    }
+
     /// The bytes without ASCII white space at their end, as a file written by `echo` has it.
     #[must_use]
     pub fn trimmed_end(&self) -> &[u8] {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::{Namespace, ReadError, Secret, SecretBytes, SecretName};
 
@@ -83,9 +80,9 @@ struct Manifest {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
-    data: Option<BTreeMap<String, Text>>,
+    data: Option<BTreeMap<String, SecretBytes>>,
     #[serde(default)]
-    string_data: Option<BTreeMap<String, Text>>,
+    string_data: Option<BTreeMap<String, SecretBytes>>,
 }
 
 #[derive(Deserialize)]
@@ -97,17 +94,6 @@ struct Metadata {
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
-}
-
-/// A value, which must be a string: Kubernetes refuses numbers and booleans here.
-#[derive(Deserialize)]
-#[serde(from = "String")]
-struct Text(SecretBytes);
-
-impl From<String> for Text {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
 }
 
 impl Document {
@@ -139,10 +125,10 @@ impl Manifest {
     fn into_secret(self) -> Result<Secret, ReadError> {
         let mut entries = BTreeMap::new();
         for (entry, text) in self.data.unwrap_or_default() {
-            entries.insert(entry, decode(&text.0)?);
+            entries.insert(entry, text.decode_base64()?);
         }
         for (entry, text) in self.string_data.unwrap_or_default() {
-            entries.insert(entry, text.0);
+            entries.insert(entry, text);
         }
         Ok(Secret {
             kind: self.kind.unwrap_or_else(|| "Opaque".to_owned()),
@@ -151,14 +137,6 @@ impl Manifest {
             entries,
         })
     }
-}
-
-/// Line breaks are passed over, as Go's `encoding/base64` does for the API server.
-fn decode(base64: &[u8]) -> Result<SecretBytes, ReadError> {
-    let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let mut text = Zeroizing::new(base64.to_vec());
-    text.retain(|byte| !breaks(byte));
-    STANDARD.decode(text).map(SecretBytes::from).map_err(|_| ReadError::InvalidData)
 }
 
 #[cfg(test)]

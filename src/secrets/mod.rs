@@ -3,6 +3,7 @@
 //! Nothing here knows a protocol or a file format; each source is a file of its own.
 
 mod bytes;
+mod kubernetes;
 pub mod manifest;
 mod manifests;
 mod name;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use bytes::SecretBytes;
+pub use kubernetes::{ConfigError, Kubernetes};
 pub use manifests::Manifests;
 pub use name::{InvalidName, Namespace, SecretName};
 

@@ -1,0 +1,167 @@
+//! The source `kubernetes`: Secrets read live from the API server.
+
+mod answer;
+mod config;
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use self::answer::{Failure, Remedy};
+pub use self::config::ConfigError;
+use self::config::Origin;
+use self::connection::Connection;
+use super::{Namespace, Read, ReadError, Secret, SecretName, SecretStore};
+
+/// How long at least between two rebuilds of the client.
+const REBUILD_INTERVAL: Duration = Duration::from_secs(1);
+/// The least wait before a retry, and the most that chance adds to it, in milliseconds.
+const BACKOFF: u64 = 25;
+const JITTER: u64 = 100;
+
+/// The Secrets of a cluster. Each read is at least one GET of its own, and nothing of its outcome
+/// is kept.
+pub struct Kubernetes {
+    origin: Origin,
+    namespace: Namespace,
+    deadline: Duration,
+    connection: ArcSwap<Connection>,
+    /// When the client was last rebuilt; held while it is.
+    rebuilt: Mutex<Option<Instant>>,
+}
+
+impl Kubernetes {
+    /// The API server of the cluster that this process runs in, else of the kubeconfig that
+    /// `KUBECONFIG` or `~/.kube/config` names. It is not contacted yet. `deadline` is how long a
+    /// read may take, its retry included.
+    ///
+    /// # Errors
+    /// Where there is no usable configuration: nothing to find, nothing that can be parsed,
+    /// credentials that cannot be loaded, or a kubeconfig that switches verification of the API
+    /// server's certificate off.
+    pub async fn from_environment(deadline: Duration) -> Result<Self, ConfigError> {
+        let (origin, config) = config::infer().await?;
+        Self::new(origin, config, deadline).await
+    }
+
+    async fn new(
+        origin: Origin,
+        config: kube::Config,
+        deadline: Duration,
+    ) -> Result<Self, ConfigError> {
+        let namespace = config.default_namespace.parse::<Namespace>()?;
+        let connection = Connection::new(config, unreachable_after(deadline)).await?;
+        let connection = ArcSwap::from_pointee(connection);
+        let rebuilt = Mutex::new(None);
+        Ok(Self { origin, namespace, deadline, connection, rebuilt })
+    }
+
+    /// The namespace that the configuration names: the pod's own, or the context's.
+    #[must_use]
+    pub fn default_namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Tries to read, at most once more after a transient failure and at most once more with a
+    /// rebuilt client.
+    async fn attempts(&self, name: &SecretName, until: Instant) -> Result<Secret, Failure> {
+        let (mut retried, mut rebuilt) = (false, false);
+        loop {
+            let connection = self.connection.load_full();
+            let failure = match connection.get(name).await {
+                Ok(secret) => return Ok(secret),
+                Err(failure) => failure,
+            };
+            match failure.remedy {
+                Remedy::Retry if !retried => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    let Some(wait) = backoff(failure.retry_after(), left, jitter()) else {
+                        return Err(failure);
+                    };
+                    tracing::debug!(secret = %name, error = %failure.error, "a read is retried");
+                    retried = true;
+                    sleep(wait).await;
+                }
+                Remedy::Rebuild if !rebuilt && self.rebuild(&connection).await => rebuilt = true,
+                _ => return Err(failure),
+            }
+        }
+    }
+
+    /// Replaces the client that was just `used`. Whether there is another one now: of the reads
+    /// that failed with the same client, the first rebuilds it, and all others share the result.
+    async fn rebuild(&self, used: &Arc<Connection>) -> bool {
+        let mut last = self.rebuilt.lock().await;
+        if !Arc::ptr_eq(&self.connection.load(), used) {
+            return true;
+        }
+        if last.is_some_and(|last| last.elapsed() < REBUILD_INTERVAL) {
+            return false;
+        }
+        *last = Some(Instant::now());
+        match self.reload().await {
+            Ok(connection) => {
+                self.connection.store(Arc::new(connection));
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the API server's client cannot be rebuilt");
+                false
+            }
+        }
+    }
+
+    async fn reload(&self) -> Result<Connection, ConfigError> {
+        let config = config::load(&self.origin).await?;
+        Connection::new(config, unreachable_after(self.deadline)).await
+    }
+}
+
+impl SecretStore for Kubernetes {
+    fn read<'a>(&'a self, name: &'a SecretName) -> BoxFuture<'a, Read> {
+        Box::pin(async move {
+            let until = Instant::now() + self.deadline;
+            let outcome = timeout_at(until, self.attempts(name, until))
+                .await
+                .unwrap_or_else(|_| Err(Failure::unavailable("timed out", Remedy::None)));
+            outcome.map(Arc::new).map_err(|failure| {
+                report(name, &failure);
+                failure.error
+            })
+        })
+    }
+}
+
+fn report(name: &SecretName, Failure { error, status, .. }: &Failure) {
+    if *error != ReadError::NotFound {
+        let status = status.map(|status| status.as_u16());
+        tracing::warn!(secret = %name, status, %error, "a Secret cannot be read");
+    }
+}
+
+/// A third of the deadline: what cannot be reached is given up early enough for a retry, while a
+/// server that is merely slow has the whole deadline.
+fn unreachable_after(deadline: Duration) -> Duration {
+    deadline / 3
+}
+
+/// How long to wait before a retry, if that fits into the time `left`.
+fn backoff(retry_after: Option<Duration>, left: Duration, jitter: Duration) -> Option<Duration> {
+    let wait = retry_after.unwrap_or(Duration::from_millis(BACKOFF)) + jitter;
+    (wait < left).then_some(wait)
+}
+
+/// A wait by chance, so that those who failed together do not come back together.
+fn jitter() -> Duration {
+    let mut byte = [0];
+    // Without randomness the wait is the shortest; the retry goes on.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    Duration::from_millis(JITTER) * u32::from(byte[0]) / 255
+}
