@@ -1,14 +1,18 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
 mod harness;
+mod scout;
+mod service;
 mod smoke;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
-    let tests = smoke::tests();
+    let tests = [smoke::tests(), service::tests()].into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);
     harness::shutdown();
     conclusion.exit_code()
