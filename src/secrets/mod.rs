@@ -6,6 +6,7 @@ mod bytes;
 pub mod manifest;
 mod manifests;
 mod name;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use futures_util::future::BoxFuture;
 pub use bytes::SecretBytes;
 pub use manifests::Manifests;
 pub use name::{InvalidName, Namespace, SecretName};
+pub use shared::SharedReads;
 
 /// A Secret as its source held it at one instant. It has no `Debug` and no `Serialize`, so that
 /// it cannot be logged by accident.
