@@ -7,6 +7,7 @@ mod kubernetes;
 pub mod manifest;
 mod manifests;
 mod name;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use bytes::SecretBytes;
 pub use kubernetes::{ConfigError, Kubernetes};
 pub use manifests::Manifests;
 pub use name::{InvalidName, Namespace, SecretName};
+pub use shared::SharedReads;
 
 /// A Secret as its source held it at one instant. It has no `Debug` and no `Serialize`, so that
 /// it cannot be logged by accident.
