@@ -387,3 +387,39 @@ async fn after_a_rotation_the_next_request_is_judged_by_the_new_token() {
     assert_eq!(get(&store, "/webhook?key=a", &old).await.status, 200);
     assert_eq!(get(&store, "/webhook?key=a", &new).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_value_is_read_beside_the_token_that_was_last_let_in() {
+    let (store, token) = source();
+    let other = support::token::token(r#"{"sub":"other"}"#);
+    let router = router_over(store.clone());
+    let ask = async |query: &str, token: &str| {
+        let before = store.reads();
+        let request = client::request(&format!("/webhook?{query}"), token).map(Body::new);
+        let answer = client::read(router.clone().oneshot(request).await.unwrap()).await.unwrap();
+        let code = if answer.status == 200 { "ok".to_owned() } else { answer.code() };
+        (code, store.reads() - before)
+    };
+    let told = |code: &str, reads| (code.to_owned(), reads);
+    store.set(TOKEN, Behaviour::Hangs);
+    assert_eq!(ask("key=a", &token).await, told("deadline-exceeded", 1), "nobody was let in yet");
+    store.set(TOKEN, holds(secret(&[("token", token.as_bytes())])));
+    assert_eq!(ask("key=a", &token).await, told("ok", 2));
+
+    store.set(TOKEN, Behaviour::Hangs);
+    assert_eq!(
+        ask("key=a", &token).await,
+        told("deadline-exceeded", 2),
+        "nothing without a verdict"
+    );
+    assert_eq!(ask("key=kube-system/a", &token).await, told("deadline-exceeded", 1));
+    assert_eq!(ask("key=UPPER", &token).await, told("deadline-exceeded", 1));
+    assert_eq!(ask("key=a", &other).await, told("deadline-exceeded", 1));
+
+    // A rotation: the verdict does not wait for the value, and the old token is forgotten.
+    store.set(TOKEN, holds(secret(&[("token", other.as_bytes())])));
+    store.set("default/slow", Behaviour::Hangs);
+    assert_eq!(ask("key=slow", &token).await, told("token-mismatch", 2));
+    assert_eq!(ask("key=slow", &token).await, told("token-mismatch", 1));
+    assert_eq!(ask("key=a", &other).await, told("ok", 2));
+}

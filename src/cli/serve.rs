@@ -1,15 +1,18 @@
 //! `vsecm-scout serve`: the service.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::{Args as _, FromArgMatches};
 
 use super::logging::{self, LogFormat};
-use super::service::{Service, Setup};
+use super::service::{Service, Setup, read_deadline};
 use super::values::{self, ServeLabel, Source};
 use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
@@ -109,6 +112,10 @@ pub struct Args {
     )]
     deadline: Duration,
 
+    /// Reads under way at the source at any time; what waits for longer than the deadline is a 503
+    #[arg(long, env = "VSECM_SCOUT_MAX_API_READS", value_name = "COUNT", default_value = "64")]
+    max_api_reads: NonZeroUsize,
+
     /// How far clocks may differ where a token's exp and nbf are judged; at most 60s
     #[arg(
         long,
@@ -143,8 +150,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    async fn into_setup(self) -> anyhow::Result<Setup> {
-        let (store, own_namespace) = open(&self.source, self.deadline).await?;
+    /// The arguments that these flags, the environment and the defaults make.
+    pub fn from_flags<'a>(flags: impl Iterator<Item = &'a OsStr>) -> clap::error::Result<Self> {
+        let command = Self::augment_args(clap::Command::new("serve").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    /// Opens the source, and checks what a single argument does not tell.
+    pub async fn into_setup(self) -> anyhow::Result<Setup> {
+        let (store, own_namespace) = open(&self.source, read_deadline(self.deadline)).await?;
         let mut namespaces = self.namespaces.into_iter();
         let default_namespace = namespaces.next().unwrap_or(own_namespace);
         let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
@@ -154,6 +168,7 @@ impl Args {
             admin_listen: self.admin_listen,
             certificate: CertificateFiles { chain: self.tls_cert, key: self.tls_key },
             store,
+            max_reads: self.max_api_reads,
             rules: TokenRules {
                 entry: self.token_entry,
                 leeway: self.leeway,

@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them: what `serve` and `dev` share.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::auth::{Authenticator, TokenRules};
 use crate::http::{self, Readiness, RequestIds, Scout};
 use crate::policy::ServePolicy;
-use crate::secrets::SecretStore;
+use crate::secrets::{SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
 use crate::server::{Bound, Ended, Limits, Services, tls};
 use crate::watch::watch_token;
@@ -22,6 +23,7 @@ pub struct Setup {
     pub admin_listen: SocketAddr,
     pub certificate: CertificateFiles,
     pub store: Arc<dyn SecretStore>,
+    pub max_reads: NonZeroUsize,
     pub rules: TokenRules,
     pub policy: ServePolicy,
     pub deadline: Duration,
@@ -46,11 +48,11 @@ impl Service {
             .context("--tls-cert, --tls-key")?;
         let tls = tls::server_config(provider, Arc::clone(&certificate))?;
         let token_secret = setup.policy.token_secret.clone();
-        let authenticator =
-            Authenticator::new(Arc::clone(&setup.store), token_secret, setup.rules)?;
+        let shared = SharedReads::new(setup.store, setup.max_reads, read_deadline(setup.deadline));
+        let store: Arc<dyn SecretStore> = Arc::new(shared);
         let scout = Arc::new(Scout {
-            authenticator,
-            store: setup.store,
+            authenticator: Authenticator::new(Arc::clone(&store), token_secret, setup.rules)?,
+            store,
             policy: setup.policy,
             deadline: setup.deadline,
         });
@@ -108,6 +110,11 @@ impl Service {
             }
         }
     }
+}
+
+/// For one read: short of the deadline for the answer, so that the answer can say what failed.
+pub fn read_deadline(deadline: Duration) -> Duration {
+    deadline - deadline / 10
 }
 
 fn exit_code(ended: Ended) -> ExitCode {

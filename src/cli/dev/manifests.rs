@@ -14,9 +14,6 @@ use super::write_new;
 use crate::auth::TokenRules;
 use crate::secrets::manifest;
 
-/// The Secret that holds the token.
-pub const TOKEN_SECRET: &str = "jwt-token";
-
 /// How long a new token is valid.
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -36,7 +33,7 @@ pub fn ensure(folder: &Path) -> anyhow::Result<()> {
             write_new(&folder.join(file), contents)?;
         }
     }
-    let file = folder.join(format!("{TOKEN_SECRET}.yaml"));
+    let file = folder.join("jwt-token.yaml");
     if file.exists() && is_expired_and_ours(&Zeroizing::new(fs::read_to_string(&file)?)) {
         fs::remove_file(&file)?;
     }

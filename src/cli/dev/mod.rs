@@ -4,21 +4,18 @@ mod certificates;
 mod manifests;
 mod tour;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 
 use super::logging::{self, LogFormat};
-use super::service::{Service, Setup};
-use crate::auth::TokenRules;
-use crate::policy::ServePolicy;
-use crate::secrets::{Manifests, Namespace, SecretName};
+use super::serve;
+use super::service::Service;
 
 /// Serve example Secrets on this machine, with a certificate and a token made on the spot
 ///
@@ -54,26 +51,17 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let certificate = certificates::ensure(&args.certs)
         .with_context(|| format!("--certs {}", args.certs.display()))?;
     manifests::ensure(&args.dir).with_context(|| format!("--dir {}", args.dir.display()))?;
-    let namespace: Namespace = "default".parse()?;
-    let service = Service::bind(Setup {
-        listen: args.listen,
-        admin_listen: args.admin_listen,
-        certificate,
-        store: Arc::new(Manifests::open(args.dir.clone())?),
-        rules: TokenRules {
-            entry: "token".to_owned(),
-            leeway: Duration::from_secs(30),
-            max_overlap: Duration::from_secs(24 * 3600),
-        },
-        policy: ServePolicy {
-            token_secret: SecretName::new(namespace.clone(), manifests::TOKEN_SECRET)?,
-            default_namespace: namespace,
-            other_namespaces: Vec::new(),
-            label: Some("scout.vsecm.com/serve=true".parse().map_err(anyhow::Error::msg)?),
-        },
-        deadline: Duration::from_secs(5),
-        grace: Duration::from_secs(25),
-    })?;
+    let mut source = OsString::from("manifests:");
+    source.push(&args.dir);
+    let flags: [(&str, &OsStr); 5] = [
+        ("--listen", &OsString::from(args.listen.to_string())),
+        ("--admin-listen", &OsString::from(args.admin_listen.to_string())),
+        ("--tls-cert", certificate.chain.as_os_str()),
+        ("--tls-key", certificate.key.as_os_str()),
+        ("--source", &source),
+    ];
+    let flags = flags.into_iter().flat_map(|(flag, value)| [flag.as_ref(), value]);
+    let service = Service::bind(serve::Args::from_flags(flags)?.into_setup().await?)?;
     let tour = tour::tour(service.address()?, &args.certs, &args.dir);
     std::io::stdout().write_all(tour.as_bytes())?;
     service.run().await
