@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::auth::{AuthError, TokenReport};
-use crate::http::problem::{Code, Problem};
+use crate::http::code::Code;
+use crate::http::problem::Problem;
 use crate::http::{Readiness, Scout};
 
 /// Until the token is valid: a rollout waits for it.

@@ -13,7 +13,8 @@ use axum::response::Response;
 use futures_util::FutureExt;
 
 use super::Connection;
-use super::problem::{Code, Problem};
+use super::code::Code;
+use super::problem::Problem;
 use crate::auth::Caller;
 use crate::secrets::SecretName;
 

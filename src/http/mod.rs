@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod answer;
 mod audit;
+pub mod code;
 mod connection;
 pub mod problem;
 mod readiness;
@@ -19,7 +20,8 @@ pub use connection::Connection;
 pub use readiness::Readiness;
 pub use webhook::Scout;
 
-use problem::{Code, Problem};
+use code::Code;
+use problem::Problem;
 
 /// The router of the HTTPS port. It answers whatever is asked, with one audit line each.
 pub fn router(scout: Arc<Scout>, ids: Arc<RequestIds>) -> Router {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::problem::Code;
+use super::code::Code;
 
 /// The state behind `/readyz`. Readiness comes once: trouble with the token or the certificate
 /// after that shows here, but does not withdraw it, since all replicas would leave their Service

@@ -1,17 +1,12 @@
 //! The walk into a Secret's entries, and the exact text of what is found there (pure).
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod json;
 
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
 use zeroize::Zeroizing;
 
 use crate::secrets::SecretBytes;
-
-/// Values that are nested deeper are not stepped into. It is what JSON parsers commonly allow.
-const MAX_NESTING: usize = 128;
 
 /// What a path leads to.
 pub enum Value<'s> {
@@ -92,137 +87,26 @@ fn walk_entry<'s>(bytes: &'s [u8], steps: &str) -> Option<Value<'s>> {
     if steps.contains(&"") {
         return None;
     }
-    walk(json(std::str::from_utf8(bytes).ok()?)?, &steps)
+    walk(json::checked(std::str::from_utf8(bytes).ok()?)?, &steps)
 }
 
-/// The JSON text in `text`, checked whole.
-fn json(text: &str) -> Option<&str> {
-    let json = serde_json::from_str::<&RawValue>(text).ok()?.get();
-    (nesting(json) <= MAX_NESTING).then_some(json)
-}
-
-fn walk<'s>(mut json: &'s str, mut steps: &[&str]) -> Option<Value<'s>> {
+fn walk<'s>(mut text: &'s str, mut steps: &[&str]) -> Option<Value<'s>> {
     while let Some((step, rest)) = steps.split_first() {
-        json = match json.as_bytes().first()? {
-            b'{' => member(json, step)?,
-            b'[' => element(json, step)?,
+        text = match text.as_bytes().first()? {
+            b'{' => json::member(text, step)?,
+            b'[' => json::element(text, step)?,
             b'"' => {
-                let text = string(json)?;
-                return walk(self::json(&text)?, steps).map(Value::detached);
+                let inner = json::string(text)?;
+                return walk(json::checked(&inner)?, steps).map(Value::detached);
             }
             _ => return None,
         };
         steps = rest;
     }
-    match json.as_bytes().first()? {
-        b'"' => string(json).map(Value::Decoded),
+    match text.as_bytes().first()? {
+        b'"' => json::string(text).map(Value::Decoded),
         b'n' => Some(Value::Null),
-        _ => Some(Value::Exact(json.as_bytes())),
-    }
-}
-
-fn string(json: &str) -> Option<Zeroizing<String>> {
-    serde_json::from_str::<String>(json).ok().map(Zeroizing::new)
-}
-
-fn member<'s>(json: &'s str, key: &str) -> Option<&'s str> {
-    serde_json::Deserializer::from_str(json).deserialize_map(Member(key)).ok()?.map(RawValue::get)
-}
-
-fn element<'s>(json: &'s str, step: &str) -> Option<&'s str> {
-    let plain = step == "0" || (!step.starts_with('0') && step.bytes().all(|b| b.is_ascii_digit()));
-    let index = step.parse().ok().filter(|_| plain)?;
-    serde_json::Deserializer::from_str(json)
-        .deserialize_seq(Element(index))
-        .ok()?
-        .map(RawValue::get)
-}
-
-/// How deep arrays and objects lie in one another in valid JSON text.
-fn nesting(json: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in json.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => depth += 1,
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
-}
-
-/// Finds the value of one key of an object; the last of duplicates.
-struct Member<'k>(&'k str);
-
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(matches) = map.next_key_seed(KeyIs(self.0))? {
-            if matches {
-                found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Compares a key without keeping it.
-struct KeyIs<'k>(&'k str);
-
-impl<'de> DeserializeSeed<'de> for KeyIs<'_> {
-    type Value = bool;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for KeyIs<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
-}
-
-/// Finds one element of an array.
-struct Element(usize);
-
-impl<'de> Visitor<'de> for Element {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        let mut index = 0;
-        // To the end: the parser wants the whole array read.
-        while let Some(element) = elements.next_element::<&RawValue>()? {
-            if index == self.0 {
-                found = Some(element);
-            }
-            index += 1;
-        }
-        Ok(found)
+        _ => Some(Value::Exact(text.as_bytes())),
     }
 }
 
@@ -338,8 +222,8 @@ mod tests {
     #[test]
     fn nesting_beyond_the_limit_is_not_stepped_into() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert!(walk_into(&nested(MAX_NESTING), "e.0").is_ok());
-        assert_eq!(walk_into(&nested(MAX_NESTING + 1), "e.0"), Err(WalkError::NoSuchPath));
+        assert!(walk_into(&nested(json::MAX_NESTING), "e.0").is_ok());
+        assert_eq!(walk_into(&nested(json::MAX_NESTING + 1), "e.0"), Err(WalkError::NoSuchPath));
         assert_eq!(walk_into(&nested(200_000), "e.0"), Err(WalkError::NoSuchPath));
         assert!(walk_into(&nested(200_000), "e").is_ok());
         let brackets_in_text = format!(r#"["{}\"["]"#, "[".repeat(500));
