@@ -3,6 +3,7 @@
 mod harness;
 mod scout;
 mod service;
+mod shared_reads;
 mod smoke;
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
-    let tests = [smoke::tests(), service::tests()].into_iter().flatten().collect();
+    let tests =
+        [smoke::tests(), service::tests(), shared_reads::tests()].into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);
     harness::shutdown();
     conclusion.exit_code()

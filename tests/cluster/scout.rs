@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{ControlPlane, ServiceAccount, process};
+use crate::harness::{ControlPlane, ServiceAccount, eventually, process};
+use crate::support::SOON;
 use crate::support::certs::Ca;
 use crate::support::client::{self, Answer};
 use crate::support::process::Running;
@@ -64,7 +66,7 @@ pub(crate) struct Scout {
     pub(crate) address: SocketAddr,
     pub(crate) ca: Ca,
     /// Holds its certificate.
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Scout {
@@ -83,7 +85,18 @@ impl Scout {
         command.arg("--tls-cert").arg(files.chain).arg("--tls-key").arg(files.key).args(flags);
         let mut process = Running::start(&mut command);
         let address = process.address("listening for HTTPS");
-        Ok(Self { process, address, ca, folder })
+        Ok(Self { process, address, ca, _folder: folder })
+    }
+
+    /// Waits until it has read a valid token.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        eventually("readiness", SOON, || async {
+            let valid = |line: &Value| {
+                line["message"].as_str().is_some_and(|text| text.starts_with("the token is valid"))
+            };
+            Ok(self.process.log().iter().any(valid).then_some(()))
+        })
+        .await
     }
 
     /// Asks once, on a connection of its own.

@@ -92,6 +92,7 @@ pub fn request(path: &str, token: &str) -> Request<Full<Bytes>> {
 }
 
 pub async fn send(sender: &mut Http1, request: Request<Full<Bytes>>) -> std::io::Result<Answer> {
+    sender.ready().await.map_err(std::io::Error::other)?;
     let response = sender.send_request(request).await.map_err(std::io::Error::other)?;
     read(response).await.map_err(std::io::Error::other)
 }
