@@ -135,6 +135,8 @@ fn admin(running: &mut Running, path: &str) -> (u16, String) {
 fn dev(folder: &Path) -> Running {
     let mut command = vsecm_scout(folder);
     command.args(["dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    // What is meant for `serve` does not reach `dev`.
+    command.env("VSECM_SCOUT_TOKEN_SECRET", "other");
     Running::start(&mut command)
 }
 

@@ -150,9 +150,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// The arguments that these flags, the environment and the defaults make.
+    /// The arguments that these flags and the defaults make, whatever the environment says.
     pub fn from_flags<'a>(flags: impl Iterator<Item = &'a OsStr>) -> clap::error::Result<Self> {
-        let command = Self::augment_args(clap::Command::new("serve").no_binary_name(true));
+        let command = Self::augment_args(clap::Command::new("serve").no_binary_name(true))
+            .mut_args(|argument| argument.env(clap::builder::Resettable::Reset));
         Self::from_arg_matches(&command.try_get_matches_from(flags)?)
     }
 
