@@ -14,13 +14,11 @@ use std::process::{Command, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
-use support::certs::{Ca, files};
+use support::certs::files;
 use support::client;
+use support::folder::{HTTPS, Site, admin, block_on};
 use support::process::{Running, output, vsecm_scout, wait_until};
 use support::token::token;
-
-const HTTPS: &str = "listening for HTTPS";
-const ADMIN: &str = "listening for admin requests";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -57,79 +55,6 @@ fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
         None => trial(name.to_owned()),
         Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
     }
-}
-
-/// A folder with a certificate, and `secrets/` with a token and a Secret.
-struct Site {
-    ca: Ca,
-    folder: tempfile::TempDir,
-    token: String,
-}
-
-impl Site {
-    fn new() -> Self {
-        let site = Self {
-            ca: Ca::new(),
-            folder: tempfile::tempdir().unwrap(),
-            token: token(r#"{"sub":"t"}"#),
-        };
-        site.ca.issue().write(site.folder.path());
-        fs::create_dir(site.folder.path().join("secrets")).unwrap();
-        site.write_token(&site.token);
-        site.write("a", "scout.vsecm.com/serve: 'true'", "value: hunter2");
-        site
-    }
-
-    fn write(&self, name: &str, labels: &str, entries: &str) {
-        let manifest = format!(
-            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  labels: {{{labels}}}\n\
-             stringData:\n  {entries}\n"
-        );
-        // As an editor does: a file that is half written is never seen.
-        let (new, file) = (self.path("new"), self.path(&format!("secrets/{name}.yaml")));
-        fs::write(&new, manifest).unwrap();
-        fs::rename(new, file).unwrap();
-    }
-
-    fn write_token(&self, token: &str) {
-        self.write("jwt-token", "", &format!("token: '{token}'"));
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn serve(&self) -> Command {
-        self.serve_on("127.0.0.1:0")
-    }
-
-    fn serve_on(&self, address: &str) -> Command {
-        let mut command = vsecm_scout(self.folder.path());
-        command.args(["serve", "--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
-        command.args(["--listen", address, "--admin-listen", "127.0.0.1:0"]);
-        command.args(["--source", "manifests:secrets"]);
-        command
-    }
-
-    fn get(&self, running: &mut Running, path: &str, token: &str) -> client::Answer {
-        let address = running.address(HTTPS);
-        block_on(client::get(&self.ca.roots(), address, path, token)).unwrap()
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
-
-/// Asks the admin port.
-fn admin(running: &mut Running, path: &str) -> (u16, String) {
-    use std::io::Read;
-    let mut stream = std::net::TcpStream::connect(running.address(ADMIN)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
 }
 
 fn dev(folder: &Path) -> Running {
@@ -348,7 +273,7 @@ fn readiness() {
         assert_eq!(status, 503);
         text.contains("[+]certificate ok\n[-]token failed: stored-token-not-jwt\n")
     });
-    site.write_token(&site.token);
+    site.write_token(&token("{}"));
     wait_until("it is ready", || admin(&mut running, "/readyz") == (200, "ok\n".to_owned()));
     site.write_token("not a token");
     assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 500);

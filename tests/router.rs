@@ -44,7 +44,7 @@ async fn get(store: &Arc<Scripted>, path: &str, token: &str) -> Answer {
 }
 
 fn bare(path: &str) -> Request<Body> {
-    Request::get(path).body(Body::empty()).unwrap()
+    Request::get(path).header("host", "localhost").body(Body::empty()).unwrap()
 }
 
 /// What every problem has in common.
@@ -336,7 +336,7 @@ async fn the_checks_come_in_their_order() {
     let wrong = token(r#"{"sub":"wrong"}"#);
     // Each request has all the faults of those below it.
     let faulty = |method: &str, path: &str, token: &str, body: &'static str| {
-        let request = Request::builder().method(method).uri(path);
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
         let request = match token {
             "" => request,
             token => request.header("authorization", format!("Bearer {token}")),
@@ -362,8 +362,6 @@ async fn the_checks_come_in_their_order() {
     store.set("default/plain", holds(secret(&[])));
     let answer = get(&store, "/webhook?key=plain&property=none", &good).await;
     check_problem(&answer, 403, "not-labelled");
-    let answer = ask(&store, faulty("GET", "/webhook", &none, "body")).await;
-    assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(
         ask(&store, faulty("POST", "/webhook", &none, "")).await.header("allow"),
         Some("GET, HEAD")

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,48 +11,15 @@ use http_body_util::Full;
 use hyper::Request;
 use rustls::crypto::aws_lc_rs::cipher_suite as suite;
 use rustls::version::{TLS12, TLS13};
-use support::certs::{Ca, files};
+use support::certs::files;
 use support::client::{self, Offer};
-use support::service::{Running, router};
-use support::store::{Behaviour, Scripted, secret, served};
-use support::token::token;
-use support::{SOON, eventually};
+use support::service::{DRAIN, LIMITS, Running, SHORT_LIMITS, Site, router};
+use support::store::Behaviour;
+use support::{SOON, closed, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use vsecm_scout::server::{Ended, Limits};
-
-/// A service over one Secret, `a`, with one entry.
-struct Site {
-    ca: Ca,
-    folder: tempfile::TempDir,
-    store: Arc<Scripted>,
-    token: String,
-}
-
-impl Site {
-    fn new() -> Self {
-        let (store, token) = (Arc::new(Scripted::default()), token("{}"));
-        let held = |secret| Behaviour::Holds(Arc::new(secret));
-        store.set("default/jwt-token", held(secret(&[("token", token.as_bytes())])));
-        store.set("default/a", held(served(&[("v", b"value")])));
-        Self { ca: Ca::new(), folder: tempfile::tempdir().unwrap(), store, token }
-    }
-
-    fn start(&self, limits: Limits) -> Running {
-        let router = router(self.store.clone());
-        Running::start(&self.ca, self.folder.path(), router, limits, SOON)
-    }
-
-    async fn get(&self, running: &Running) -> std::io::Result<u16> {
-        let path = "/webhook?key=a";
-        Ok(client::get(&running.roots, running.address, path, &self.token).await?.status)
-    }
-}
-
-fn short() -> Limits {
-    Limits { handshake: Duration::from_millis(200), header: Duration::from_millis(200) }
-}
+use vsecm_scout::server::{Drain, Ended};
 
 /// The serial-bearing certificate that the server shows.
 async fn certificate(running: &Running) -> Vec<u8> {
@@ -61,16 +27,10 @@ async fn certificate(running: &Running) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
-/// Reads until the peer closes.
-async fn closed(mut stream: impl tokio::io::AsyncRead + Unpin) {
-    let mut sink = Vec::new();
-    let _ = timeout(SOON, stream.read_to_end(&mut sink)).await.unwrap();
-}
-
 #[tokio::test]
 async fn versions_and_suites_are_those_of_the_contract_and_nothing_older() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     for (version, suites) in [
         (&TLS13, [suite::TLS13_AES_256_GCM_SHA384, suite::TLS13_CHACHA20_POLY1305_SHA256]),
         (
@@ -101,7 +61,7 @@ async fn versions_and_suites_are_those_of_the_contract_and_nothing_older() {
 #[tokio::test]
 async fn a_client_that_speaks_both_gets_http1_and_its_reason_phrase() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     for (offered, chosen) in [
         (&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])),
         (&["h2"], Some(b"h2")),
@@ -119,7 +79,7 @@ async fn a_client_that_speaks_both_gets_http1_and_its_reason_phrase() {
 #[tokio::test]
 async fn http2_is_answered_alike() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
     let mut sender = client::http2_on(stream).await;
     let mut ask = async |path: &str, token: &str, body: &'static str| {
@@ -140,7 +100,7 @@ async fn http2_is_answered_alike() {
 #[tokio::test]
 async fn a_body_over_http1_ends_the_connection() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     for body in ["Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
         let mut stream =
             Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
@@ -157,7 +117,7 @@ async fn a_body_over_http1_ends_the_connection() {
 #[tokio::test]
 async fn heads_beyond_the_limit_are_refused() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let long = "x".repeat(64 * 1024);
     for (head, statuses) in [
         (format!("GET /webhook?key={long} HTTP/1.1\r\nHost: x\r\n\r\n"), ["414", "431"]),
@@ -180,7 +140,7 @@ async fn heads_beyond_the_limit_are_refused() {
 #[tokio::test]
 async fn one_ticket_is_issued_and_resumes() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let mut stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
     let request = format!(
         "GET /webhook?key=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
@@ -195,7 +155,7 @@ async fn one_ticket_is_issued_and_resumes() {
 #[tokio::test]
 async fn a_new_certificate_is_served_and_the_old_connection_lives() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
     let mut old = client::http1_on(stream).await.unwrap();
     let old_certificate = certificate(&running).await;
@@ -213,7 +173,7 @@ async fn a_new_certificate_is_served_and_the_old_connection_lives() {
 #[tokio::test]
 async fn a_bad_new_pair_keeps_the_last_good_one() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let good = certificate(&running).await;
     let (other, paths) = (site.ca.issue(), files(site.folder.path()));
     let (chain, key) = (other.chain.as_bytes(), other.key.as_bytes());
@@ -243,7 +203,7 @@ async fn an_expired_certificate_is_loaded_all_the_same() {
     let site = Site::new();
     let ended = SystemTime::now() - Duration::from_secs(60);
     site.ca.issue_until(ended).write(site.folder.path());
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     let error = site.get(&running).await.unwrap_err();
     assert!(error.to_string().contains("expired"), "{error}");
 }
@@ -251,7 +211,7 @@ async fn an_expired_certificate_is_loaded_all_the_same() {
 #[tokio::test]
 async fn aborted_and_stalled_handshakes_hurt_nobody_and_are_closed() {
     let site = Site::new();
-    let running = site.start(short());
+    let running = site.start(SHORT_LIMITS);
     for _ in 0..50 {
         drop(TcpStream::connect(running.address).await.unwrap());
     }
@@ -266,7 +226,7 @@ async fn aborted_and_stalled_handshakes_hurt_nobody_and_are_closed() {
 #[tokio::test]
 async fn plain_http_and_garbage_on_the_tls_port_are_closed() {
     let site = Site::new();
-    let running = site.start(Limits::default());
+    let running = site.start(LIMITS);
     for garbage in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], &[0; 100], b"\xff\xff\xff\xff\xff"] {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
@@ -278,7 +238,7 @@ async fn plain_http_and_garbage_on_the_tls_port_are_closed() {
 #[tokio::test]
 async fn slow_heads_and_idle_connections_are_closed() {
     let site = Site::new();
-    let running = site.start(short());
+    let running = site.start(SHORT_LIMITS);
     let connect = async || Offer::new(running.roots.clone(), &[]).connect(running.address).await;
 
     let mut slow = connect().await.unwrap();
@@ -302,7 +262,7 @@ async fn a_request_under_way_is_answered_while_the_server_stops() {
     let site = Site::new();
     // It is answered when its deadline ends.
     site.store.set("default/slow", Behaviour::Hangs);
-    let mut running = site.start(Limits::default());
+    let mut running = site.start(LIMITS);
     let connect = async || Offer::new(running.roots.clone(), &[]).connect(running.address).await;
     let mut idle = client::http1_on(connect().await.unwrap()).await.unwrap();
     let first = client::send(&mut idle, client::request("/webhook?key=a", &site.token)).await;
@@ -327,9 +287,9 @@ async fn a_request_under_way_is_answered_while_the_server_stops() {
 async fn the_end_of_the_grace_cuts_requests_off_and_says_so() {
     let site = Site::new();
     site.store.set("default/slow", Behaviour::Hangs);
-    let (router, grace) = (router(site.store.clone()), Duration::from_millis(50));
-    let start =
-        || Running::start(&site.ca, site.folder.path(), router.clone(), Limits::default(), grace);
+    let router = router(site.store.clone());
+    let drain = Drain { grace: Duration::from_millis(50), ..DRAIN };
+    let start = || Running::start(&site.ca, site.folder.path(), router.clone(), LIMITS, drain);
 
     let mut running = start();
     let silent = TcpStream::connect(running.address).await.unwrap();

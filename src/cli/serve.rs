@@ -18,6 +18,7 @@ use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
 use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};
 use crate::server::certificate::CertificateFiles;
+use crate::server::{Drain, Limits};
 
 /// Serve Secrets over HTTPS
 ///
@@ -116,6 +117,36 @@ pub struct Args {
     #[arg(long, env = "VSECM_SCOUT_MAX_API_READS", value_name = "COUNT", default_value = "64")]
     max_api_reads: NonZeroUsize,
 
+    /// Requests in flight at any time, from their arrival to the last byte of their answer; a
+    /// further one is a 503
+    #[arg(long, env = "VSECM_SCOUT_MAX_REQUESTS", value_name = "COUNT", default_value = "512")]
+    max_requests: NonZeroUsize,
+
+    /// Connections open at any time; at the cap one that is idle makes room for another
+    #[arg(long, env = "VSECM_SCOUT_MAX_CONNECTIONS", value_name = "COUNT", default_value = "1024")]
+    max_connections: NonZeroUsize,
+
+    /// For a client's TLS handshake
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_HANDSHAKE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = values::positive_duration
+    )]
+    handshake_timeout: Duration,
+
+    /// For the head of a request, for a connection between two requests, and for an answer of
+    /// which a client takes nothing
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_HEADER_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = values::positive_duration
+    )]
+    header_timeout: Duration,
+
     /// How far clocks may differ where a token's exp and nbf are judged; at most 60s
     #[arg(
         long,
@@ -126,8 +157,18 @@ pub struct Args {
     )]
     leeway: Duration,
 
-    /// How long requests under way may take to end after SIGTERM or SIGINT; a second signal ends
-    /// them at once
+    /// How long connections are still accepted after SIGTERM or SIGINT, while the Service's
+    /// endpoints learn that this one leaves
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_SHUTDOWN_DELAY",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = values::duration
+    )]
+    shutdown_delay: Duration,
+
+    /// How long requests under way may take to end after that; a second signal ends them at once
     #[arg(
         long,
         env = "VSECM_SCOUT_SHUTDOWN_GRACE",
@@ -169,7 +210,13 @@ impl Args {
             admin_listen: self.admin_listen,
             certificate: CertificateFiles { chain: self.tls_cert, key: self.tls_key },
             store,
+            limits: Limits {
+                handshake: self.handshake_timeout,
+                header: self.header_timeout,
+                max_connections: self.max_connections,
+            },
             max_reads: self.max_api_reads,
+            max_requests: self.max_requests,
             rules: TokenRules {
                 entry: self.token_entry,
                 leeway: self.leeway,
@@ -182,7 +229,7 @@ impl Args {
                 token_secret,
             },
             deadline: self.deadline,
-            grace: self.shutdown_grace,
+            drain: Drain { delay: self.shutdown_delay, grace: self.shutdown_grace },
         })
     }
 }

@@ -10,12 +10,17 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::auth::{Authenticator, TokenRules};
-use crate::http::{self, Readiness, RequestIds, Scout};
+use crate::http::{self, InFlight, Readiness, RequestIds, Scout};
 use crate::policy::ServePolicy;
-use crate::secrets::{SecretStore, SharedReads};
+use crate::secrets::{Memory, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
-use crate::server::{Bound, Ended, Limits, Services, tls};
+use crate::server::open_files::{self, Fit};
+use crate::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
 use crate::watch::watch_token;
+
+/// The memory for large answers, in bytes: a Secret holds at most 1 MiB, and JSON may need six
+/// bytes for one.
+const LARGE_ANSWERS: usize = 8 << 20;
 
 /// All that a service is made of.
 pub struct Setup {
@@ -23,11 +28,13 @@ pub struct Setup {
     pub admin_listen: SocketAddr,
     pub certificate: CertificateFiles,
     pub store: Arc<dyn SecretStore>,
+    pub limits: Limits,
     pub max_reads: NonZeroUsize,
+    pub max_requests: NonZeroUsize,
     pub rules: TokenRules,
     pub policy: ServePolicy,
     pub deadline: Duration,
-    pub grace: Duration,
+    pub drain: Drain,
 }
 
 /// A service whose ports are bound.
@@ -37,7 +44,7 @@ pub struct Service {
     scout: Arc<Scout>,
     certificate: Arc<Certificate>,
     readiness: Arc<Readiness>,
-    grace: Duration,
+    drain: Drain,
 }
 
 impl Service {
@@ -47,27 +54,37 @@ impl Service {
         let certificate = Certificate::load(setup.certificate, Arc::clone(&provider))
             .context("--tls-cert, --tls-key")?;
         let tls = tls::server_config(provider, Arc::clone(&certificate))?;
+        let fit = open_files::fit(Fit {
+            connections: setup.limits.max_connections,
+            reads: setup.max_reads,
+        });
         let token_secret = setup.policy.token_secret.clone();
-        let shared = SharedReads::new(setup.store, setup.max_reads, read_deadline(setup.deadline));
+        let shared = SharedReads::new(setup.store, fit.reads, read_deadline(setup.deadline));
         let store: Arc<dyn SecretStore> = Arc::new(shared);
         let scout = Arc::new(Scout {
             authenticator: Authenticator::new(Arc::clone(&store), token_secret, setup.rules)?,
             store,
             policy: setup.policy,
             deadline: setup.deadline,
+            memory: Memory::new(LARGE_ANSWERS),
         });
         let readiness = Arc::new(Readiness::default());
         let services = Services {
-            https: http::router(Arc::clone(&scout), Arc::new(RequestIds::new()?)),
+            https: http::router(
+                Arc::clone(&scout),
+                Arc::new(RequestIds::new()?),
+                InFlight::new(setup.max_requests),
+            ),
             admin: http::admin::router(Arc::clone(&readiness)),
             tls,
-            limits: Limits::default(),
+            limits: Limits { max_connections: fit.connections, ..setup.limits },
+            metrics: Metrics::default(),
         };
         let bound = Bound::new(setup.listen, setup.admin_listen).map_err(|(address, error)| {
             let flag = if address == setup.listen { "--listen" } else { "--admin-listen" };
             anyhow::anyhow!("{flag} {address}: {error}")
         })?;
-        Ok(Self { bound, services, scout, certificate, readiness, grace: setup.grace })
+        Ok(Self { bound, services, scout, certificate, readiness, drain: setup.drain })
     }
 
     /// The address of the HTTPS port.
@@ -95,7 +112,7 @@ impl Service {
         let stopping = async {
             let _ = stopped.await;
         };
-        let mut serving = std::pin::pin!(self.bound.run(self.services, stopping, self.grace));
+        let mut serving = std::pin::pin!(self.bound.run(self.services, stopping, self.drain));
         tokio::select! {
             ended = serving.as_mut() => return Ok(exit_code(ended)),
             signal = signals.next() => tracing::info!(signal, "stopping"),

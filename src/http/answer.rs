@@ -1,14 +1,17 @@
 //! A Secret's value as the body of an answer.
 
+use std::io;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, header};
-use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use zeroize::Zeroizing;
 
 use crate::document::{self, Value, WalkError};
 use crate::query::{Encoding, Query};
-use crate::secrets::{Secret, SecretBytes};
+use crate::secrets::{Place, Secret};
 
 /// The form in which a caller wants the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,119 +64,143 @@ fn names_raw(range: &str) -> bool {
     named && weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0))
 }
 
-/// The answer to `query` from its Secret.
-///
-/// # Errors
-/// See [`AnswerError`].
-pub fn answer<'a>(
-    secret: &'a Secret,
-    query: &'a Query,
-    form: Form,
-) -> Result<Response<Body>, AnswerError<'a>> {
-    let body = match &query.property {
-        None => object(secret, query.encoding)?,
-        Some(path) => {
-            let (entry, value) = document::find(&secret.entries, path)
-                .map_err(|error| AnswerError::Walk { error, path })?;
-            one(entry, &value, query.encoding, form)?
-        }
-    };
-    Ok(respond(body, form))
-}
-
-fn respond(body: SecretBytes, form: Form) -> Response<Body> {
-    let kind = match form {
-        Form::Json => "application/json",
-        Form::Raw => "application/octet-stream",
-    };
-    // The body is zeroed once it is sent.
-    let mut response = Response::new(Body::from(Bytes::from_owner(body)));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    response
-}
-
-/// All entries as one JSON object of strings.
-fn object(secret: &Secret, encoding: Encoding) -> Result<SecretBytes, AnswerError<'_>> {
-    let size = secret.entries.iter().map(|(entry, bytes)| entry.len() + json_size(bytes) + 2).sum();
-    let mut body = Json::with_capacity(size);
-    let mut separator = '{';
-    for (entry, bytes) in &secret.entries {
-        body.push(separator);
-        body.push_text(entry);
-        body.push(':');
-        body.push_value(bytes, encoding).ok_or(AnswerError::NotText { entry })?;
-        separator = ',';
-    }
-    if secret.entries.is_empty() {
-        body.push('{');
-    }
-    body.push('}');
-    Ok(body.0.into())
-}
-
-/// One value: a JSON string or `null`; raw, the bytes or nothing.
-fn one<'a>(
-    entry: &'a str,
-    value: &Value<'_>,
+/// What answers a query, before it is written.
+pub struct Answer<'a> {
+    content: Content<'a>,
     encoding: Encoding,
     form: Form,
-) -> Result<SecretBytes, AnswerError<'a>> {
-    match (form, value.bytes(), encoding) {
-        (Form::Json, None, _) => Ok("null".into()),
-        (Form::Json, Some(bytes), _) => {
-            let mut body = Json::with_capacity(json_size(bytes));
-            body.push_value(bytes, encoding).ok_or(AnswerError::NotText { entry })?;
-            Ok(body.0.into())
-        }
-        (Form::Raw, None, _) => Ok(SecretBytes::default()),
-        (Form::Raw, Some(bytes), Encoding::Plain) => Ok(bytes.to_vec().into()),
-        (Form::Raw, Some(bytes), Encoding::Base64) => Ok(STANDARD.encode(bytes).into()),
+}
+
+enum Content<'a> {
+    /// All entries: one JSON object of strings.
+    Whole(&'a Secret),
+    /// One value: a JSON string or `null`; raw, its bytes or nothing.
+    One(Value<'a>),
+}
+
+/// The bytes of an answer: zeroed once they are sent, and until then in their place in memory.
+struct Sent {
+    bytes: Zeroizing<Vec<u8>>,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-/// Enough for a value in JSON, as text or in base64, unless it has much to escape: a buffer that
-/// grows leaves copies behind.
-fn json_size(bytes: &[u8]) -> usize {
-    bytes.len() / 3 * 4 + 16
-}
-
-/// JSON text that is being written.
-struct Json(Vec<u8>);
-
-impl Json {
-    fn with_capacity(size: usize) -> Self {
-        Self(Vec::with_capacity(size))
-    }
-
-    fn push(&mut self, character: char) {
-        self.0.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-    }
-
-    fn push_text(&mut self, text: &str) {
-        // Writing text to a vector cannot fail.
-        let _ = serde_json::to_writer(&mut self.0, text);
-    }
-
-    /// `None` where the value is not text and should be.
-    fn push_value(&mut self, bytes: &[u8], encoding: Encoding) -> Option<()> {
-        match encoding {
-            Encoding::Plain => self.push_text(std::str::from_utf8(bytes).ok()?),
-            Encoding::Base64 => {
-                let text = SecretBytes::from(STANDARD.encode(bytes));
-                self.push('"');
-                self.0.extend_from_slice(&text);
-                self.push('"');
+impl<'a> Answer<'a> {
+    /// The answer to `query` from its Secret.
+    ///
+    /// # Errors
+    /// See [`AnswerError`].
+    pub fn find(secret: &'a Secret, query: &'a Query, form: Form) -> Result<Self, AnswerError<'a>> {
+        let must_be_text = form == Form::Json && query.encoding == Encoding::Plain;
+        let check = |entry: &'a str, bytes: &[u8]| {
+            let refused = must_be_text && std::str::from_utf8(bytes).is_err();
+            if refused { Err(AnswerError::NotText { entry }) } else { Ok(()) }
+        };
+        let content = match &query.property {
+            None => {
+                secret.entries.iter().try_for_each(|(entry, bytes)| check(entry, bytes))?;
+                Content::Whole(secret)
             }
+            Some(path) => {
+                let (entry, value) = document::find(&secret.entries, path)
+                    .map_err(|error| AnswerError::Walk { error, path })?;
+                check(entry, value.bytes().unwrap_or_default())?;
+                Content::One(value)
+            }
+        };
+        Ok(Self { content, encoding: query.encoding, form })
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let mut counted = Counted(0);
+        // Counting cannot fail.
+        let _ = self.write(&mut counted);
+        counted.0
+    }
+
+    /// The response of `size` bytes, which stays in its `place` until it is sent.
+    ///
+    /// # Errors
+    /// None that could occur: writing to a vector does not fail.
+    pub fn into_response(self, size: usize, place: Place) -> io::Result<Response<Body>> {
+        // A buffer that has to grow would leave copies behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+        self.write(&mut *bytes)?;
+        let mut response =
+            Response::new(Body::from(Bytes::from_owner(Sent { bytes, _place: place })));
+        let headers = response.headers_mut();
+        let kind = match self.form {
+            Form::Json => "application/json",
+            Form::Raw => "application/octet-stream",
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        Ok(response)
+    }
+
+    fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        match &self.content {
+            Content::Whole(secret) => {
+                let mut separator = "";
+                out.write_all(b"{")?;
+                for (entry, bytes) in &secret.entries {
+                    out.write_all(separator.as_bytes())?;
+                    serde_json::to_writer(&mut *out, entry)?;
+                    out.write_all(b":")?;
+                    write_string(out, bytes, self.encoding)?;
+                    separator = ",";
+                }
+                out.write_all(b"}")
+            }
+            Content::One(value) => match (self.form, value.bytes()) {
+                (Form::Json, None) => out.write_all(b"null"),
+                (Form::Json, Some(bytes)) => write_string(out, bytes, self.encoding),
+                (Form::Raw, None) => Ok(()),
+                (Form::Raw, Some(bytes)) => match self.encoding {
+                    Encoding::Plain => out.write_all(bytes),
+                    Encoding::Base64 => write!(out, "{}", Base64Display::new(bytes, &STANDARD)),
+                },
+            },
         }
-        Some(())
+    }
+}
+
+/// A value as a JSON string.
+fn write_string(out: &mut impl io::Write, bytes: &[u8], encoding: Encoding) -> io::Result<()> {
+    match encoding {
+        Encoding::Plain => {
+            let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+            Ok(serde_json::to_writer(out, text)?)
+        }
+        Encoding::Base64 => write!(out, "\"{}\"", Base64Display::new(bytes, &STANDARD)),
+    }
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
     use proptest::prelude::*;
 
     use super::*;
@@ -185,13 +212,11 @@ mod tests {
 
     fn body(secret: &Secret, raw_query: &str, form: Form) -> Result<Vec<u8>, String> {
         let query = Query::parse(raw_query, &"default".parse().unwrap()).unwrap();
-        let body = match &query.property {
-            None => object(secret, query.encoding),
-            Some(path) => document::find(&secret.entries, path)
-                .map_err(|error| AnswerError::Walk { error, path })
-                .and_then(|(entry, value)| one(entry, &value, query.encoding, form)),
-        };
-        body.map(|body| body.to_vec()).map_err(|error| format!("{error:?}"))
+        let answer = Answer::find(secret, &query, form).map_err(|error| format!("{error:?}"))?;
+        let mut written = Vec::new();
+        answer.write(&mut written).unwrap();
+        assert_eq!(answer.size(), written.len());
+        Ok(written)
     }
 
     fn text(secret: &Secret, raw_query: &str, form: Form) -> String {

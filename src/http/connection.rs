@@ -1,22 +1,80 @@
-//! What a request knows of the connection that it came on.
+//! One client's connection, as its requests and the server both see it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+/// How long the first request of a connection may be on its way: until then a connection does not
+/// have to end.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// One client's connection. Each request carries it as an extension.
 pub struct Connection {
     peer: SocketAddr,
+    opened: Instant,
     closing: CancellationToken,
-    carried: AtomicBool,
+    evicted: Notify,
+    freed: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The requests under way by their number: since when no byte of the answer has moved, or
+    /// `None` while there is no answer.
+    requests: BTreeMap<u64, Option<Instant>>,
+    arrived: u64,
+    accepted: bool,
+    idle_since: Instant,
+    evicted: bool,
+}
+
+/// A request from its arrival until the last byte of its answer is written, or given up.
+pub struct Activity {
+    connection: Arc<Connection>,
+    number: u64,
+}
+
+/// What a connection without requests is to the server, and since when. The lesser one makes room
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// Nobody was let in on it, since it was opened.
+    Unproven(Instant),
+    /// Somebody was let in on it, and since then it has been idle.
+    Idle(Instant),
+    /// It was opened a moment ago, and its first request may be on its way: in a storm of clients
+    /// newcomers would otherwise end one another.
+    JustOpened(Instant),
+}
+
+/// How a connection has been left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neglect {
+    /// No request was under way.
+    Idle,
+    /// An answer was being written and none of its bytes moved.
+    Stalled,
 }
 
 impl Connection {
-    /// A connection from `peer`; it is to end when `closing` is cancelled.
+    /// A connection from `peer`. It is to end when `closing` is cancelled; `freed` is told
+    /// whenever its last request has ended.
     #[must_use]
-    pub fn new(peer: SocketAddr, closing: CancellationToken) -> Self {
-        Self { peer, closing, carried: AtomicBool::new(false) }
+    pub fn new(peer: SocketAddr, closing: CancellationToken, freed: Arc<Notify>) -> Self {
+        let opened = Instant::now();
+        let state = Mutex::new(State {
+            requests: BTreeMap::new(),
+            arrived: 0,
+            accepted: false,
+            idle_since: opened,
+            evicted: false,
+        });
+        Self { peer, opened, closing, evicted: Notify::new(), freed, state }
     }
 
     /// The client's address.
@@ -30,19 +88,210 @@ impl Connection {
         self.closing.cancel();
     }
 
-    /// Resolves when the connection is to end.
+    /// Whether it is to end.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
+    /// Resolves when the connection is to end: at once where it has carried a request, else after
+    /// a moment in which its first one may still arrive.
     pub async fn closing(&self) {
         self.closing.cancelled().await;
+        if self.state().arrived == 0 {
+            sleep_until(self.opened + FIRST_REQUEST).await;
+        }
     }
 
-    /// Notes that a request has arrived on it.
-    pub fn note_request(&self) {
-        self.carried.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether any request has arrived on it.
+    /// Notes that a request has arrived.
     #[must_use]
-    pub fn carried_requests(&self) -> bool {
-        self.carried.load(Ordering::Relaxed)
+    pub fn begin(self: &Arc<Self>) -> Activity {
+        let mut state = self.state();
+        let number = state.arrived;
+        state.arrived += 1;
+        state.requests.insert(number, None);
+        drop(state);
+        Activity { connection: Arc::clone(self), number }
+    }
+
+    /// Notes that a caller was let in on it.
+    pub fn note_accepted(&self) {
+        self.state().accepted = true;
+    }
+
+    /// Whether a request is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.state().requests.is_empty()
+    }
+
+    /// What it is while no request is under way; `None` while one is.
+    #[must_use]
+    pub fn standing(&self) -> Option<Standing> {
+        let state = self.state();
+        let standing = match &*state {
+            State { accepted: true, idle_since, .. } => Standing::Idle(*idle_since),
+            State { arrived: 0, .. } if self.opened.elapsed() < FIRST_REQUEST => {
+                Standing::JustOpened(self.opened)
+            }
+            _ => Standing::Unproven(self.opened),
+        };
+        state.requests.is_empty().then_some(standing)
+    }
+
+    /// Makes it end at once, unless a request is under way. Whether it will.
+    pub fn evict(&self) -> bool {
+        let mut state = self.state();
+        state.evicted = state.requests.is_empty();
+        if state.evicted {
+            self.evicted.notify_one();
+        }
+        state.evicted
+    }
+
+    /// Resolves when it has to end at once.
+    pub async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// Counts the time without a request anew.
+    pub fn restart_idle(&self) {
+        self.state().idle_since = Instant::now();
+    }
+
+    /// Resolves when for `limit` either no request was under way or an answer did not move.
+    pub async fn neglected(&self, limit: Duration) -> Neglect {
+        loop {
+            let (neglect, since) = self.longest_quiet();
+            let due = since + limit;
+            match neglect {
+                Some(neglect) if due <= Instant::now() => return neglect,
+                _ => sleep_until(due).await,
+            }
+        }
+    }
+
+    /// What has been quiet for longest, and since when.
+    fn longest_quiet(&self) -> (Option<Neglect>, Instant) {
+        let state = self.state();
+        if state.requests.is_empty() {
+            return (Some(Neglect::Idle), state.idle_since);
+        }
+        match state.requests.values().flatten().min() {
+            Some(since) => (Some(Neglect::Stalled), *since),
+            // All are still being answered, within their own deadline.
+            None => (None, Instant::now()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Activity {
+    /// Notes that the answer has begun, or moved on.
+    pub fn progress(&self) {
+        if let Some(since) = self.connection.state().requests.get_mut(&self.number) {
+            *since = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        let mut state = self.connection.state();
+        state.requests.remove(&self.number);
+        if state.requests.is_empty() {
+            state.idle_since = Instant::now();
+            drop(state);
+            self.connection.freed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn connection() -> Arc<Connection> {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        Arc::new(Connection::new(peer, CancellationToken::new(), Arc::default()))
+    }
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_unproven_make_room_first_then_the_longest_idle_and_newcomers_last() {
+        let mut connections = Vec::new();
+        for _ in 0..5 {
+            connections.push(connection());
+            advance(Duration::from_millis(1)).await;
+        }
+        let [silent, refused, used, used_later, busy] = &connections[..] else { panic!() };
+        drop(refused.begin());
+        for used in [used, used_later] {
+            let activity = used.begin();
+            used.note_accepted();
+            drop(activity);
+            advance(Duration::from_millis(1)).await;
+        }
+        let _activity = busy.begin();
+        assert_eq!(busy.standing(), None);
+        let first = |connections: &[&Arc<Connection>]| {
+            let mut sorted: Vec<_> = connections.iter().map(|c| c.standing().unwrap()).collect();
+            sorted.sort();
+            let given: Vec<_> = connections.iter().map(|c| c.standing().unwrap()).collect();
+            assert_eq!(given, sorted);
+        };
+        first(&[refused, used, used_later, silent]);
+        advance(FIRST_REQUEST).await;
+        first(&[silent, refused, used, used_later, &connection()]);
+
+        assert!(!busy.evict(), "a request is under way");
+        assert!(silent.evict());
+        silent.evicted().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_requests_is_idle_and_one_whose_answer_rests_is_stalled() {
+        let connection = connection();
+        let begun = Instant::now();
+        assert_eq!(connection.neglected(LIMIT).await, Neglect::Idle);
+        assert_eq!(begun.elapsed(), LIMIT);
+
+        let (moving, resting) = (connection.begin(), connection.begin());
+        advance(2 * LIMIT).await;
+        resting.progress();
+        let begun = Instant::now();
+        let neglected = connection.neglected(LIMIT);
+        let progress = async {
+            loop {
+                moving.progress();
+                sleep_until(Instant::now() + LIMIT / 4).await;
+            }
+        };
+        tokio::select! {
+            neglect = neglected => assert_eq!(neglect, Neglect::Stalled),
+            () = progress => unreachable!(),
+        }
+        assert_eq!(begun.elapsed(), LIMIT, "another answer's progress is none of this one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_was_just_opened_may_still_ask_once() {
+        let fresh = connection();
+        let begun = Instant::now();
+        fresh.close();
+        fresh.closing().await;
+        assert_eq!(begun.elapsed(), FIRST_REQUEST);
+        let used = connection();
+        drop(used.begin());
+        let begun = Instant::now();
+        used.close();
+        used.closing().await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ use crate::auth::{AuthError, BearerError, Lapsed, Refusal, StoredTokenError, Tok
 use crate::document::WalkError;
 use crate::policy::NotServed;
 use crate::query::QueryError;
-use crate::secrets::ReadError;
+use crate::secrets::{Full, ReadError};
 
 /// An answer that is no value: a code, and what little may be said beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,9 +95,6 @@ impl Problem {
             }
             _ => {}
         }
-        if self.code == Code::BodyNotAllowed {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
     }
 }
 
@@ -120,6 +117,12 @@ fn naming(what: &str, name: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let plain = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
     plain.then(|| format!("{what} \"{name}\""))
+}
+
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        Code::Overloaded.into()
+    }
 }
 
 impl From<BearerError> for Problem {

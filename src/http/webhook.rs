@@ -12,14 +12,14 @@ use futures_util::FutureExt;
 use futures_util::future::try_join;
 
 use super::Connection;
-use super::answer::{Form, answer};
+use super::answer::{Answer, Form};
 use super::audit::Trail;
 use super::code::Code;
 use super::problem::Problem;
 use crate::auth::{Authenticator, Bearer};
 use crate::policy::ServePolicy;
 use crate::query::Query;
-use crate::secrets::SecretStore;
+use crate::secrets::{Memory, SecretStore};
 
 /// No key, property and parameter together come near it: a longer query is a mistake.
 const MAX_QUERY: usize = 8 * 1024;
@@ -34,6 +34,8 @@ pub struct Scout {
     pub policy: ServePolicy,
     /// For a whole answer, from its arrival to the head of the response.
     pub deadline: Duration,
+    /// Where large answers are until they are sent.
+    pub memory: Memory,
 }
 
 /// Answers `GET` and `HEAD` of `/webhook`.
@@ -79,6 +81,9 @@ async fn look_up(
             None
         }
     };
+    if let Some(connection) = head.extensions.get::<Arc<Connection>>() {
+        connection.note_accepted();
+    }
 
     let Asked { query, form } = asked?;
     trail.note_key(&query.secret);
@@ -89,7 +94,10 @@ async fn look_up(
     };
     let secret = read.map_err(Problem::of_value)?;
     scout.policy.serves(&secret)?;
-    Ok(answer(&secret, &query, form)?)
+    let answer = Answer::find(&secret, &query, form)?;
+    let size = answer.size();
+    let place = scout.memory.place(size).await?;
+    answer.into_response(size, place).map_err(|_| Code::InternalError.into())
 }
 
 /// What a request asks for.

@@ -21,9 +21,13 @@ impl SecretBytes {
     /// # Errors
     /// [`ReadError::InvalidData`] where it is not base64.
     pub fn decode_base64(&self) -> Result<Self, ReadError> {
-        let mut text = self.0.clone();
-        text.retain(|byte| !matches!(byte, b'\r' | b'\n'));
-        STANDARD.decode(text).map(Self::from).map_err(|_| ReadError::InvalidData)
+        let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        if !self.iter().any(is_break) {
+            return STANDARD.decode(&**self).map(Self::from).map_err(|_| ReadError::InvalidData);
+        }
+        let mut unbroken = self.clone();
+        unbroken.0.retain(|byte| !is_break(byte));
+        unbroken.decode_base64()
     }
 
     /// The bytes without ASCII white space at their end, as a file written by `echo` has it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Namespace, ReadError, Secret, SecretBytes, SecretName};
+use super::{Namespace, Place, ReadError, Secret, SecretBytes, SecretName};
 
 /// One Secret of a file: its name, and what it holds, or why that cannot be told.
 pub type Entry = (SecretName, Result<Secret, ReadError>);
@@ -135,6 +135,7 @@ impl Manifest {
             labels: self.metadata.labels.unwrap_or_default(),
             annotations: self.metadata.annotations.unwrap_or_default(),
             entries,
+            place: Place::default(),
         })
     }
 }

@@ -6,6 +6,7 @@ mod bytes;
 mod kubernetes;
 pub mod manifest;
 mod manifests;
+mod memory;
 mod name;
 mod shared;
 
@@ -18,6 +19,7 @@ use futures_util::future::BoxFuture;
 pub use bytes::SecretBytes;
 pub use kubernetes::{ConfigError, Kubernetes};
 pub use manifests::Manifests;
+pub use memory::{Full, Memory, Place};
 pub use name::{InvalidName, Namespace, SecretName};
 pub use shared::SharedReads;
 
@@ -33,6 +35,8 @@ pub struct Secret {
     pub annotations: BTreeMap<String, String>,
     /// The decoded entries of `data`.
     pub entries: BTreeMap<String, SecretBytes>,
+    /// Its place in memory.
+    pub place: Place,
 }
 
 /// The result of one read. A read may be shared by several requests, hence the `Arc`.

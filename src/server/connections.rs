@@ -1,21 +1,39 @@
-//! The connections that are open.
+//! The connections that are open, and who makes room for whom.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::metrics::Metrics;
 use crate::http::Connection;
 
+/// How long a newcomer waits where all connections are busy.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
+
+/// How many newcomers may wait. Further ones stay with the kernel.
+const WAITING: usize = 64;
+
 /// All open connections of one listener.
-#[derive(Default)]
 pub struct Connections {
-    open: Mutex<HashMap<u64, Arc<Connection>>>,
-    next: AtomicU64,
+    max: NonZeroUsize,
+    open: Mutex<Table>,
+    waiting: Arc<Semaphore>,
+    freed: Arc<Notify>,
     closing: CancellationToken,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Table {
+    connections: HashMap<u64, Arc<Connection>>,
+    last: u64,
 }
 
 /// A connection's place among the open ones, until it is dropped.
@@ -25,15 +43,47 @@ pub struct Open {
     connection: Arc<Connection>,
 }
 
+/// A newcomer that has to wait for its place.
+pub struct Newcomer {
+    connections: Arc<Connections>,
+    peer: SocketAddr,
+    _waiting: Option<OwnedSemaphorePermit>,
+}
+
 impl Connections {
-    /// Takes in a new connection.
+    /// Room for `max` connections at a time.
     #[must_use]
-    pub fn open(self: &Arc<Self>, peer: SocketAddr) -> Open {
+    pub fn new(max: NonZeroUsize, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            max,
+            open: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+            freed: Arc::default(),
+            closing: CancellationToken::new(),
+            metrics,
+        })
+    }
+
+    /// What is counted about them.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Takes in a new connection, at the cap in the place of an idle one.
+    ///
+    /// # Errors
+    /// Where all are busy, or others wait already: the newcomer that waits.
+    pub async fn open(self: &Arc<Self>, peer: SocketAddr) -> Result<Open, Newcomer> {
+        self.metrics.accepted();
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let connection = Arc::new(Connection::new(peer, self.closing.child_token()));
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.lock().insert(id, Arc::clone(&connection));
-        Open { connections: Arc::clone(self), id, connection }
+        if self.waiting.available_permits() == WAITING
+            && let Some(open) = self.try_open(peer)
+        {
+            return Ok(open);
+        }
+        let waiting = Arc::clone(&self.waiting).acquire_owned().await.ok();
+        Err(Newcomer { connections: Arc::clone(self), peer, _waiting: waiting })
     }
 
     /// Ends all connections, and those still to come, each once its requests are answered.
@@ -41,14 +91,67 @@ impl Connections {
         self.closing.cancel();
     }
 
-    /// Whether a request may still be under way on any of them.
+    /// Whether a request is under way on any of them.
     #[must_use]
-    pub fn any_carried_requests(&self) -> bool {
-        self.lock().values().any(|connection| connection.carried_requests())
+    pub fn any_busy(&self) -> bool {
+        self.table().connections.values().any(|connection| connection.is_busy())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+    fn try_open(self: &Arc<Self>, peer: SocketAddr) -> Option<Open> {
+        let mut table = self.table();
+        if table.connections.len() >= self.max.get() && !table.make_room() {
+            return None;
+        }
+        let closing = self.closing.child_token();
+        let connection = Arc::new(Connection::new(peer, closing, Arc::clone(&self.freed)));
+        table.last += 1;
+        let id = table.last;
+        table.connections.insert(id, Arc::clone(&connection));
+        self.metrics.opened();
+        Some(Open { connections: Arc::clone(self), id, connection })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Ends the idle connection that can best be spared. It leaves the table at once, and its
+    /// socket is closed as soon as its task runs.
+    fn make_room(&mut self) -> bool {
+        loop {
+            let idle = self
+                .connections
+                .iter()
+                .filter_map(|(id, connection)| Some((connection.standing()?, *id)));
+            let Some((_, id)) = idle.min() else { return false };
+            if self.connections.get(&id).is_some_and(|connection| connection.evict()) {
+                self.connections.remove(&id);
+                return true;
+            }
+        }
+    }
+}
+
+impl Newcomer {
+    /// Waits for a place. `None` where none became free in two seconds.
+    pub async fn wait(self) -> Option<Open> {
+        let Self { connections, peer, _waiting } = &self;
+        let room = async {
+            loop {
+                if let Some(open) = connections.try_open(*peer) {
+                    return open;
+                }
+                connections.freed.notified().await;
+            }
+        };
+        let open = timeout(ROOM_WAIT, room).await.ok();
+        if open.is_some() {
+            // Two that became free one after the other may have woken one newcomer only.
+            connections.freed.notify_one();
+        }
+        open
     }
 }
 
@@ -62,6 +165,8 @@ impl Deref for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.connections.lock().remove(&self.id);
+        self.connections.table().connections.remove(&self.id);
+        self.connections.metrics.left();
+        self.connections.freed.notify_one();
     }
 }

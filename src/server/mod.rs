@@ -4,12 +4,15 @@ pub mod certificate;
 mod connection;
 mod connections;
 mod listener;
+mod metrics;
+pub mod open_files;
 pub mod pem;
 pub mod tls;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +24,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use connection::Limits;
-use connections::{Connections, Open};
+use connection::Serving;
+use connections::{Connections, Newcomer, Open};
+pub use metrics::{Closed, Metrics};
 
 /// How long accepting rests after an error that the next attempt would meet again, such as a
 /// lack of file descriptors.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Connections to the admin port at a time: probes, a scraper and an operator.
+const MAX_ADMIN_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
 /// A server whose addresses are bound, so that they can be known before it runs.
 pub struct Bound {
@@ -41,8 +49,20 @@ pub struct Services {
     pub admin: Router,
     /// TLS of the HTTPS port.
     pub tls: Arc<ServerConfig>,
-    /// Deadlines of connections.
+    /// What connections of the HTTPS port may take.
     pub limits: Limits,
+    /// What is counted about them.
+    pub metrics: Metrics,
+}
+
+/// How a server ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain {
+    /// How long connections are still accepted after the server was told to stop, each for one
+    /// request: what routes to it learns late that it is leaving.
+    pub delay: Duration,
+    /// How long requests under way may take after that.
+    pub grace: Duration,
 }
 
 /// How a server has ended.
@@ -80,68 +100,122 @@ impl Bound {
         self.admin.local_addr()
     }
 
-    /// Serves until `stop` resolves; then no connection is accepted any more, and the requests
-    /// under way have `grace` to end. The admin port answers to the last.
+    /// Serves until `stop` resolves, and then as `drain` says. The admin port answers to the last.
     pub async fn run(
         self,
         services: Services,
         stop: impl Future<Output = ()>,
-        grace: Duration,
+        drain: Drain,
     ) -> Ended {
-        let Services { https, admin, tls, limits } = services;
-        let accepting = CancellationToken::new();
-        let (connections, tasks) = (Arc::new(Connections::default()), TaskTracker::new());
-        let tls = TlsAcceptor::from(tls);
-        let serve_tls = move |tcp, open: Open| {
-            let (tls, router) = (tls.clone(), https.clone());
-            async move { connection::serve_tls(tcp, tls, router, &open, limits).await }
+        let Services { https, admin, tls, limits, metrics } = services;
+        let leaving = CancellationToken::new();
+        let admin = Serving {
+            router: admin,
+            limits: Limits { max_connections: MAX_ADMIN_CONNECTIONS, ..limits },
+            leaving: CancellationToken::new(),
         };
-        let serve_admin = move |tcp, open: Open| {
-            let router = admin.clone();
-            async move { connection::serve_http1(tcp, router, &open, limits).await }
-        };
-        let admin = accept(self.admin, Arc::default(), TaskTracker::new(), serve_admin);
-        let admin = tokio::spawn(admin);
-        tasks.spawn({
-            let loop_ = accept(self.https, Arc::clone(&connections), tasks.clone(), serve_tls);
-            let accepting = accepting.clone();
-            async move { accepting.run_until_cancelled(loop_).await.unwrap_or(()) }
-        });
+        let admin_connections = Connections::new(MAX_ADMIN_CONNECTIONS, Metrics::default());
+        let admin = tokio::spawn(accept(
+            self.admin,
+            admin_connections,
+            TaskTracker::new(),
+            CancellationToken::new(),
+            move |tcp, open: Open| {
+                let serving = admin.clone();
+                async move { connection::serve_plain(tcp, serving, &open).await }
+            },
+        ));
+        let (connections, tasks) =
+            (Connections::new(limits.max_connections, metrics), TaskTracker::new());
+        let (closed, tls) = (CancellationToken::new(), TlsAcceptor::from(tls));
+        let https = Serving { router: https, limits, leaving: leaving.clone() };
+        tasks.spawn(accept(
+            self.https,
+            Arc::clone(&connections),
+            tasks.clone(),
+            closed.clone(),
+            move |tcp, open: Open| {
+                let (tls, serving) = (tls.clone(), https.clone());
+                async move { connection::serve_tls(tcp, tls, serving, &open).await }
+            },
+        ));
 
         stop.await;
-        accepting.cancel();
+        leaving.cancel();
+        tokio::time::sleep(drain.delay).await;
+        closed.cancel();
         connections.close_all();
         tasks.close();
-        let drained = tokio::time::timeout(grace, tasks.wait()).await.is_ok();
+        let drained = tokio::time::timeout(drain.grace, tasks.wait()).await.is_ok();
         admin.abort();
-        // Connections on which nothing was ever asked are nobody's loss.
-        if drained || !connections.any_carried_requests() { Ended::Drained } else { Ended::CutOff }
+        // Connections on which nothing is being asked are nobody's loss.
+        if drained || !connections.any_busy() { Ended::Drained } else { Ended::CutOff }
     }
 }
 
-/// Accepts for ever, and runs `serve` for each connection as a task.
+/// Accepts until `closed`, and runs `serve` for each connection as a task.
 async fn accept<F>(
     listener: TcpListener,
     connections: Arc<Connections>,
     tasks: TaskTracker,
-    serve: impl Fn(TcpStream, Open) -> F,
+    closed: CancellationToken,
+    serve: impl Fn(TcpStream, Open) -> F + Clone + Send + 'static,
 ) where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = Closed> + Send + 'static,
 {
-    loop {
-        match listener.accept().await {
+    let (mut failing, mut last) = (false, listener::BACKLOG);
+    while last > 0 {
+        let accepted = tokio::select! {
+            // Those that the kernel has taken in before the end are not turned away.
+            biased;
+            accepted = listener.accept() => accepted,
+            () = closed.cancelled() => return,
+        };
+        last -= i32::from(closed.is_cancelled());
+        match accepted {
             Ok((tcp, peer)) => {
+                failing = false;
                 // Heads and small answers should not wait for the peer's acknowledgement.
                 let _ = tcp.set_nodelay(true);
-                tasks.spawn(serve(tcp, connections.open(peer)));
+                let place = connections.open(peer).await;
+                tasks.spawn(see_through(place, Arc::clone(&connections), {
+                    let serve = serve.clone();
+                    move |open| serve(tcp, open)
+                }));
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted at the moment");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "no connection can be accepted at the moment");
+                }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
+}
+
+/// Serves one connection until it has ended or another one needs its place.
+async fn see_through<F: Future<Output = Closed>>(
+    place: Result<Open, Newcomer>,
+    connections: Arc<Connections>,
+    serve: impl FnOnce(Open) -> F,
+) {
+    let open = match place {
+        Ok(open) => Some(open),
+        Err(newcomer) => newcomer.wait().await,
+    };
+    let closed = match open {
+        None => Closed::NoRoom,
+        Some(open) => {
+            let connection = Arc::clone(&open);
+            tokio::select! {
+                biased;
+                () = connection.evicted() => Closed::MadeRoom,
+                closed = serve(open) => closed,
+            }
+        }
+    };
+    connections.metrics().closed(closed);
 }
 
 /// Errors of a connection that was gone before it was accepted.

@@ -5,12 +5,16 @@
 
 pub mod certs;
 pub mod client;
+pub mod folder;
+pub mod frames;
 pub mod process;
 pub mod service;
 pub mod store;
 pub mod token;
 
 use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
 
 /// How long anything may take that should happen at once.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -22,4 +26,10 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: imp
         assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Reads until the peer closes.
+pub async fn closed(mut stream: impl tokio::io::AsyncRead + Unpin) {
+    let mut sink = Vec::new();
+    let _ = tokio::time::timeout(SOON, stream.read_to_end(&mut sink)).await.unwrap();
 }

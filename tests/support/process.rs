@@ -32,16 +32,27 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self::start_with(command, Stdio::piped())
+    }
+
+    /// Starts it with this stdout, which is read only if it is a pipe to this process.
+    pub fn start_with(command: &mut Command, stdout: Stdio) -> Self {
+        let mut child = command.stdout(stdout).stdin(Stdio::null()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                sink.lock().unwrap().push(line);
-            }
-        });
+        if let Some(stdout) = child.stdout.take() {
+            let sink = Arc::clone(&lines);
+            thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                    sink.lock().unwrap().push(line);
+                }
+            });
+        }
         Self { child, lines }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything on stdout so far.

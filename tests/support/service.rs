@@ -1,6 +1,7 @@
 //! The service inside the test's own process, on real sockets.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,17 @@ use rustls::RootCertStore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vsecm_scout::auth::{Authenticator, TokenRules};
-use vsecm_scout::http::{self, Readiness, RequestIds, Scout};
+use vsecm_scout::http::{self, InFlight, Readiness, RequestIds, Scout};
 use vsecm_scout::policy::ServePolicy;
-use vsecm_scout::secrets::{Namespace, SecretName, SecretStore};
+use vsecm_scout::secrets::{Memory, Namespace, SecretName, SecretStore};
 use vsecm_scout::server::certificate::Certificate;
-use vsecm_scout::server::{Bound, Ended, Limits, Services, tls};
+use vsecm_scout::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
 
+use super::SOON;
 use super::certs::{Ca, files};
+use super::client;
+use super::store::{Behaviour, Scripted, secret, served};
+use super::token::token;
 
 /// The endpoint over `store`, with the defaults of the command line and a short deadline.
 pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
@@ -37,11 +42,60 @@ pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
             token_secret,
         },
         deadline: Duration::from_millis(500),
+        memory: Memory::new(8 << 20),
     })
 }
 
+/// Its router, with room for 512 requests.
 pub fn router(store: Arc<dyn SecretStore>) -> Router {
-    http::router(scout(store), Arc::new(RequestIds::new().unwrap()))
+    router_for(store, 512)
+}
+
+pub fn router_for(store: Arc<dyn SecretStore>, max_requests: usize) -> Router {
+    let in_flight = InFlight::new(NonZeroUsize::new(max_requests).unwrap());
+    http::router(scout(store), Arc::new(RequestIds::new().unwrap()), in_flight)
+}
+
+/// What `serve` allows by default.
+pub const LIMITS: Limits = Limits {
+    handshake: Duration::from_secs(10),
+    header: Duration::from_secs(10),
+    max_connections: NonZeroUsize::new(1024).unwrap(),
+};
+
+/// Limits that a test can wait for.
+pub const SHORT_LIMITS: Limits =
+    Limits { handshake: Duration::from_millis(200), header: Duration::from_millis(200), ..LIMITS };
+
+/// As `dev` ends.
+pub const DRAIN: Drain = Drain { delay: Duration::ZERO, grace: SOON };
+
+/// A source with one served Secret, `a`, whose entry `v` is `value`, and what it takes to serve it.
+pub struct Site {
+    pub ca: Ca,
+    pub folder: tempfile::TempDir,
+    pub store: Arc<Scripted>,
+    pub token: String,
+}
+
+impl Site {
+    pub fn new() -> Self {
+        let (store, token) = (Arc::new(Scripted::default()), token("{}"));
+        let held = |secret| Behaviour::Holds(Arc::new(secret));
+        store.set("default/jwt-token", held(secret(&[("token", token.as_bytes())])));
+        store.set("default/a", held(served(&[("v", b"value")])));
+        Self { ca: Ca::new(), folder: tempfile::tempdir().unwrap(), store, token }
+    }
+
+    pub fn start(&self, limits: Limits) -> Running {
+        let router = router(self.store.clone());
+        Running::start(&self.ca, self.folder.path(), router, limits, DRAIN)
+    }
+
+    pub async fn get(&self, running: &Running) -> std::io::Result<u16> {
+        let path = "/webhook?key=a";
+        Ok(client::get(&running.roots, running.address, path, &self.token).await?.status)
+    }
 }
 
 /// A running server. It ends with the test's runtime.
@@ -56,7 +110,7 @@ pub struct Running {
 
 impl Running {
     /// Serves `router` with a certificate of `ca` in `folder`.
-    pub fn start(ca: &Ca, folder: &Path, router: Router, limits: Limits, grace: Duration) -> Self {
+    pub fn start(ca: &Ca, folder: &Path, router: Router, limits: Limits, drain: Drain) -> Self {
         if !files(folder).chain.exists() {
             ca.issue().write(folder);
         }
@@ -66,12 +120,18 @@ impl Running {
         let bound = Bound::new(any, any).unwrap();
         let (address, admin) = (bound.https_address().unwrap(), bound.admin_address().unwrap());
         let admin_router = http::admin::router(Arc::new(Readiness::default()));
-        let services = Services { https: router, admin: admin_router, tls, limits };
+        let services = Services {
+            https: router,
+            admin: admin_router,
+            tls,
+            limits,
+            metrics: Metrics::default(),
+        };
         let (stop, stopped) = oneshot::channel();
         let stopping = async {
             let _ = stopped.await;
         };
-        let ended = tokio::spawn(bound.run(services, stopping, grace));
+        let ended = tokio::spawn(bound.run(services, stopping, drain));
         Self { address, admin, certificate, roots: ca.roots(), stop: Some(stop), ended }
     }
 

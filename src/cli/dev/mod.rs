@@ -53,12 +53,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     manifests::ensure(&args.dir).with_context(|| format!("--dir {}", args.dir.display()))?;
     let mut source = OsString::from("manifests:");
     source.push(&args.dir);
-    let flags: [(&str, &OsStr); 5] = [
+    let flags: [(&str, &OsStr); 6] = [
         ("--listen", &OsString::from(args.listen.to_string())),
         ("--admin-listen", &OsString::from(args.admin_listen.to_string())),
         ("--tls-cert", certificate.chain.as_os_str()),
         ("--tls-key", certificate.key.as_os_str()),
         ("--source", &source),
+        ("--shutdown-delay", "0s".as_ref()),
     ];
     let flags = flags.into_iter().flat_map(|(flag, value)| [flag.as_ref(), value]);
     let service = Service::bind(serve::Args::from_flags(flags)?.into_setup().await?)?;

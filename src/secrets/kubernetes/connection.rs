@@ -15,13 +15,17 @@ use zeroize::Zeroizing;
 
 use super::answer::{Failure, Remedy, interpret};
 use super::config::ConfigError;
-use crate::secrets::{Secret, SecretName};
+use crate::secrets::memory::SMALL;
+use crate::secrets::{Memory, Place, ReadError, Secret, SecretName};
 
 /// Who asks, in the API server's audit log.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 /// The largest body that is read, in bytes. The API server stores at most 1 MiB of data in a
-/// Secret, which base64 and metadata less than double.
-pub(super) const MAX_BODY: usize = 8 << 20;
+/// Secret, and etcd at most 1.5 MiB altogether, which base64 and JSON less than double.
+pub(super) const MAX_BODY: usize = 4 << 20;
+/// What reading a large Secret takes at most, in bytes: its body while it grows, the entries in
+/// base64, and the entries.
+const READING: usize = 8 << 20;
 /// How many idle connections are kept, and for how long: the API server closes them after 90 s,
 /// and a request should not meet that.
 const MAX_IDLE: usize = 64;
@@ -30,6 +34,9 @@ const IDLE: Duration = Duration::from_secs(60);
 /// dropped in silence is gone within seconds.
 const PROBE_AFTER: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// The memory for large Secrets of one cluster, in bytes: two can be read at a time.
+pub(super) const LARGE_SECRETS: usize = 2 * READING;
 
 /// A client with the credentials, the CA and the connections of one configuration.
 pub(super) struct Connection {
@@ -48,8 +55,9 @@ impl Connection {
         Ok(Self { client: built.await?? })
     }
 
-    /// One GET without a resourceVersion: the API server answers it from a quorum of etcd.
-    pub(super) async fn get(&self, name: &SecretName) -> Result<Secret, Failure> {
+    /// One GET without a resourceVersion: the API server answers it from a quorum of etcd. A large
+    /// Secret takes its place in `memory`.
+    pub(super) async fn get(&self, name: &SecretName, memory: &Memory) -> Result<Secret, Failure> {
         let path = format!("/api/v1/namespaces/{}/secrets/{}", name.namespace, name.name());
         let request = Request::get(path)
             .header(ACCEPT, "application/json")
@@ -58,8 +66,11 @@ impl Connection {
             .map_err(|_| Failure::unavailable("the request cannot be built", Remedy::None))?;
         let response = self.client.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
-        let body = collect(body, head.status).await?;
-        interpret(name, head.status, retry_after(&head.headers), &body)
+        let (body, place) = collect(body, head.status, memory).await?;
+        let mut secret = interpret(name, head.status, retry_after(&head.headers), &body)?;
+        secret.place = place;
+        secret.place.shrink(secret.entries.values().map(|bytes| bytes.len()).sum());
+        Ok(secret)
     }
 }
 
@@ -95,17 +106,24 @@ fn tcp_connector(unreachable_after: Duration) -> HttpConnector {
     tcp
 }
 
-async fn collect(mut body: Body, status: StatusCode) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::new());
+async fn collect(
+    mut body: Body,
+    status: StatusCode,
+    memory: &Memory,
+) -> Result<(Zeroizing<Vec<u8>>, Place), Failure> {
+    let (mut bytes, mut place) = (Zeroizing::new(Vec::new()), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure { status: Some(status), ..broken(&error) })?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > MAX_BODY {
             return Err(Failure::unavailable("its answer is too large", Remedy::None));
         }
+        if place.is_none() && bytes.len() + data.len() > SMALL {
+            place = Some(memory.place(READING).await.map_err(|_| ReadError::Overloaded)?);
+        }
         append(&mut bytes, &data);
     }
-    Ok(bytes)
+    Ok((bytes, place.unwrap_or_default()))
 }
 
 /// A vector that grows by itself leaves its old buffer behind, not zeroed.

@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::answer::{Failure, Remedy};
 pub use self::config::ConfigError;
 use self::config::Origin;
-use self::connection::Connection;
-use super::{Namespace, Read, ReadError, Secret, SecretName, SecretStore};
+use self::connection::{Connection, LARGE_SECRETS};
+use super::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
 
 /// How long at least between two rebuilds of the client.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub struct Kubernetes {
     namespace: Namespace,
     deadline: Duration,
     connection: ArcSwap<Connection>,
+    memory: Memory,
     /// When the client was last rebuilt; held while it is.
     rebuilt: Mutex<Option<Instant>>,
 }
@@ -59,8 +60,8 @@ impl Kubernetes {
         let namespace = config.default_namespace.parse::<Namespace>()?;
         let connection = Connection::new(config, unreachable_after(deadline)).await?;
         let connection = ArcSwap::from_pointee(connection);
-        let rebuilt = Mutex::new(None);
-        Ok(Self { origin, namespace, deadline, connection, rebuilt })
+        let (memory, rebuilt) = (Memory::new(LARGE_SECRETS), Mutex::new(None));
+        Ok(Self { origin, namespace, deadline, connection, memory, rebuilt })
     }
 
     /// The namespace that the configuration names: the pod's own, or the context's.
@@ -75,7 +76,7 @@ impl Kubernetes {
         let (mut retried, mut rebuilt) = (false, false);
         loop {
             let connection = self.connection.load_full();
-            let failure = match connection.get(name).await {
+            let failure = match connection.get(name, &self.memory).await {
                 Ok(secret) => return Ok(secret),
                 Err(failure) => failure,
             };

@@ -1,0 +1,60 @@
+//! What may go on to the router: requests whose head is sound, and as many as may be in flight.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{Method, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::sync::Semaphore;
+
+use super::Connection;
+use super::body::Held;
+use super::code::Code;
+use super::problem::Problem;
+
+/// The places of the requests in flight. One is taken until the last byte of its answer is
+/// written.
+#[derive(Clone)]
+pub struct InFlight(Arc<Semaphore>);
+
+impl InFlight {
+    /// As many places as requests may be in flight.
+    #[must_use]
+    pub fn new(max_requests: NonZeroUsize) -> Self {
+        Self(Arc::new(Semaphore::new(max_requests.get().min(Semaphore::MAX_PERMITS))))
+    }
+}
+
+/// Lets a request in, or answers in the router's place.
+pub async fn admit(State(places): State<InFlight>, request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
+    let place = Arc::clone(&places.0).try_acquire_owned().ok();
+    let admitted = place.is_some();
+    let held = Held { activity: connection.as_ref().map(Connection::begin), _place: place };
+    let response = if !is_sound(&request) {
+        // Whoever stands between may see another request in these bytes: none is to follow.
+        if let Some(connection) = connection {
+            connection.close();
+        }
+        Problem::from(Code::MalformedRequest).into_response()
+    } else if admitted {
+        next.run(request).await
+    } else {
+        Problem::from(Code::Overloaded).into_response()
+    };
+    held.until_written(response)
+}
+
+/// Whether a head keeps two rules of HTTP/1.1 that hyper leaves to its users: one `Host` (RFC
+/// 9112, section 3.2), and one way to tell where the body ends (section 6.1). hyper drops a
+/// `Content-Length` beside a `Transfer-Encoding`, so that this alone has to do; the webhook refuses
+/// it for GET and HEAD, as a body.
+fn is_sound(request: &Request) -> bool {
+    let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let may_have_body = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let ambiguous = may_have_body && headers.contains_key(header::TRANSFER_ENCODING);
+    request.version() != Version::HTTP_11 || (hosts == 1 && !ambiguous)
+}

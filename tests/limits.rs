@@ -1,0 +1,277 @@
+//! What connections and requests may take, over real sockets: nobody wears the door out.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use support::client::{self, Http1, Offer};
+use support::service::{DRAIN, LIMITS, Running, SHORT_LIMITS, Site, router_for};
+use support::store::{Behaviour, served};
+use support::{SOON, closed, eventually, frames};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use vsecm_scout::server::{Drain, Limits};
+
+/// More than the kernel's buffers of a connection hold.
+const BIG: usize = 4 << 20;
+
+fn at_most(max_connections: usize) -> Limits {
+    Limits { max_connections: NonZeroUsize::new(max_connections).unwrap(), ..LIMITS }
+}
+
+async fn connect(running: &Running) -> TlsStream<TcpStream> {
+    Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap()
+}
+
+/// A connection on which the token was accepted.
+async fn accepted(site: &Site, running: &Running) -> Http1 {
+    let mut sender = client::http1_on(connect(running).await).await.unwrap();
+    let answer = client::send(&mut sender, client::request("/webhook?key=a", &site.token)).await;
+    assert_eq!(answer.unwrap().status, 200);
+    sender
+}
+
+/// A site with a value of `BIG` bytes.
+fn big_site() -> Site {
+    let site = Site::new();
+    let big = vec![b'x'; BIG];
+    site.store.set("default/big", Behaviour::Holds(Arc::new(served(&[("v", &big)]))));
+    site
+}
+
+/// Asks for the big value, and takes nothing of it but its head.
+async fn take_nothing(site: &Site, running: &Running) -> TlsStream<TcpStream> {
+    let mut stream = connect(running).await;
+    let request = format!(
+        "GET /webhook?key=big&property=v HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+        site.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    stream
+}
+
+async fn all_of(mut stream: TlsStream<TcpStream>) -> std::io::Result<usize> {
+    let (mut total, mut buffer) = (0, vec![0; 64 * 1024]);
+    loop {
+        match timeout(SOON, stream.read(&mut buffer)).await.unwrap()? {
+            0 => return Ok(total),
+            read => total += read,
+        }
+        if total > BIG {
+            return Ok(total);
+        }
+    }
+}
+
+#[tokio::test]
+async fn at_the_cap_one_that_carried_no_accepted_request_makes_room_then_the_longest_idle() {
+    let site = Site::new();
+    let running = site.start(at_most(3));
+    let (first, second) = (accepted(&site, &running).await, accepted(&site, &running).await);
+    let mut refused = client::http1_on(connect(&running).await).await.unwrap();
+    let answer = client::send(&mut refused, client::request("/webhook?key=a", "wrong")).await;
+    assert_eq!(answer.unwrap().status, 401);
+
+    let third = accepted(&site, &running).await;
+    eventually("the refused one is closed", || std::future::ready(refused.is_closed())).await;
+    assert!(!first.is_closed() && !second.is_closed());
+    let _fourth = accepted(&site, &running).await;
+    eventually("the longest idle is closed", || std::future::ready(first.is_closed())).await;
+    assert!(!second.is_closed() && !third.is_closed());
+}
+
+#[tokio::test]
+async fn a_flood_of_idle_connections_locks_nobody_out() {
+    let site = Site::new();
+    let running = site.start(at_most(8));
+    let mut flood = Vec::new();
+    for _ in 0..100 {
+        flood.push(TcpStream::connect(running.address).await.unwrap());
+        if flood.len() % 10 == 0 {
+            assert_eq!(site.get(&running).await.unwrap(), 200);
+        }
+    }
+    for evicted in flood.drain(..80) {
+        closed(evicted).await;
+    }
+}
+
+#[tokio::test]
+async fn where_all_are_busy_a_newcomer_is_closed_and_the_busy_one_gets_its_answer() {
+    let site = big_site();
+    let running = site.start(at_most(1));
+    let busy = take_nothing(&site, &running).await;
+    closed(TcpStream::connect(running.address).await.unwrap()).await;
+    assert!(all_of(busy).await.unwrap() >= BIG);
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn where_all_are_busy_a_newcomer_waits_for_one_that_ends() {
+    let site = Site::new();
+    // It is answered when its deadline ends.
+    site.store.set("default/slow", Behaviour::Hangs);
+    let running = site.start(at_most(1));
+    let mut busy = client::http1_on(connect(&running).await).await.unwrap();
+    let before = site.store.reads();
+    let slow = client::request("/webhook?key=slow", &site.token);
+    let asked = tokio::spawn(async move { client::send(&mut busy, slow).await });
+    eventually("the read is under way", || std::future::ready(site.store.reads() == before + 2))
+        .await;
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+    assert_eq!(asked.await.unwrap().unwrap().status, 503);
+}
+
+#[tokio::test]
+async fn a_request_is_in_flight_until_its_last_byte_is_written_and_beyond_the_cap_is_503() {
+    let site = big_site();
+    let router = router_for(site.store.clone(), 1);
+    let running = Running::start(&site.ca, site.folder.path(), router, LIMITS, DRAIN);
+    let unread = take_nothing(&site, &running).await;
+    let path = "/webhook?key=a";
+    let answer = client::get(&running.roots, running.address, path, &site.token).await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(all_of(unread).await.unwrap() >= BIG);
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_closed() {
+    let site = big_site();
+    let router = router_for(site.store.clone(), 1);
+    let running = Running::start(&site.ca, site.folder.path(), router, SHORT_LIMITS, DRAIN);
+    let unread = take_nothing(&site, &running).await;
+    eventually("its place is given back", async || site.get(&running).await.unwrap() == 200).await;
+    // It ends early, or with a reset.
+    assert!(all_of(unread).await.map_or(true, |read| read < BIG));
+}
+
+#[tokio::test]
+async fn an_http2_stream_of_which_nothing_is_taken_ends_its_connection_whatever_else_moves_on_it() {
+    let site = big_site();
+    let running = site.start(SHORT_LIMITS);
+    let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
+    let mut sender = client::http2_on(stream).await;
+    let ask = |key: &str| {
+        Request::get(format!("https://localhost/webhook?key={key}&property=v"))
+            .header("authorization", format!("Bearer {}", site.token))
+            .body(Full::<Bytes>::default())
+            .unwrap()
+    };
+    let unread = sender.send_request(ask("big")).await.unwrap();
+    let moves = async {
+        while let Ok(answer) = sender.send_request(ask("a")).await {
+            let _ = answer.into_body().collect().await;
+        }
+    };
+    timeout(SOON, moves).await.expect("the connection is closed");
+    assert!(unread.into_body().collect().await.is_err(), "it was cut off");
+}
+
+#[tokio::test]
+async fn http2_without_a_stream_is_told_to_go_away() {
+    let site = Site::new();
+    let running = site.start(SHORT_LIMITS);
+    let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
+    let sender = client::http2_on(stream).await;
+    eventually("it is closed", || std::future::ready(sender.is_closed())).await;
+
+    let mut silent = frames::connect(&running).await;
+    let said = frames::until_closed(&mut silent).await;
+    assert!(frames::has(&said, frames::GOAWAY), "a client that reacts to nothing is closed too");
+}
+
+#[tokio::test]
+async fn a_flood_of_http2_resets_ends_its_connection() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    let mut stream = frames::connect(&running).await;
+    let mut flood = Vec::new();
+    for stream in 0..20_000 {
+        flood.extend(frames::get(2 * stream + 1));
+        flood.extend(frames::reset(2 * stream + 1));
+    }
+    let _ = stream.write_all(&flood).await;
+    let said = frames::until_closed(&mut stream).await;
+    assert!(said.is_empty() || frames::has(&said, frames::GOAWAY));
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn a_flood_of_http2_continuations_ends_its_connection() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    let mut stream = frames::connect(&running).await;
+    let mut flood = frames::frame(frames::HEADERS, 0, 1, &[0x82]);
+    for _ in 0..1000 {
+        // A literal header field, name and value of one byte, not indexed.
+        flood.extend(frames::frame(frames::CONTINUATION, 0, 1, &[0, 1, b'a', 1, b'b'].repeat(200)));
+    }
+    let _ = stream.write_all(&flood).await;
+    frames::until_closed(&mut stream).await;
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn heads_that_another_server_could_read_otherwise_are_400_and_the_end() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    for head in [
+        "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 4, 5\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: +4\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nX-Folded: a\r\n b\r\n",
+        "GET /webhook HTTP/1.1\r\nHost : x\r\n",
+        "GET /webhook HTTP/1.1\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+    ] {
+        let mut stream = connect(&running).await;
+        stream.write_all(format!("{head}\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 4").count(), 1, "{head:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn in_the_shutdown_delay_new_connections_are_served_each_for_one_request() {
+    let site = Site::new();
+    let drain = Drain { delay: SOON, ..DRAIN };
+    let router = router_for(site.store.clone(), 512);
+    let mut running = Running::start(&site.ca, site.folder.path(), router, LIMITS, drain);
+    let mut old = accepted(&site, &running).await;
+    running.stop();
+    let path = "/webhook?key=a";
+    let ask = async || client::get(&running.roots, running.address, path, &site.token).await;
+    eventually("answers announce the end", async || {
+        let answer = ask().await.unwrap();
+        assert_eq!(answer.status, 200);
+        answer.header("connection") == Some("close")
+    })
+    .await;
+    let answer = client::send(&mut old, client::request(path, &site.token)).await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+
+    let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
+    let mut sender = client::http2_on(stream).await;
+    let request = Request::get("https://localhost/webhook").body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 401);
+    eventually("HTTP/2 is told to go", || std::future::ready(sender.is_closed())).await;
+}

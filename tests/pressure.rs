@@ -1,0 +1,256 @@
+//! The program under pressure, as a process: too few files, a log that nobody reads, memory, and
+//! an end in the middle of traffic.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustls::RootCertStore;
+use support::client::{self, Offer};
+use support::folder::{HTTPS, Site, admin};
+use support::process::{Running, wait_until};
+use support::{SOON, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const PATH: &str = "/webhook?key=a&property=value";
+
+/// `command`, but with a limit on open files, soft and hard.
+fn with_open_files(command: &Command, limit: usize) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
+}
+
+/// How many files the process has open.
+fn open_files(running: &Running) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", running.id())).unwrap().count()
+}
+
+/// A field of `/proc/PID/status` in KiB.
+fn memory(running: &Running, field: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn warnings(running: &Running) -> Vec<String> {
+    let log = running.log();
+    let loud = log.iter().filter(|line| matches!(line["level"].as_str(), Some("WARN" | "ERROR")));
+    loud.map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bare_connects_leave_neither_a_warning_nor_a_file() {
+    let site = Site::new();
+    let mut running = Running::start(&mut site.serve());
+    let address = running.address(HTTPS);
+    wait_until("it is ready", || admin(&mut running, "/readyz").0 == 200);
+    let before = open_files(&running);
+    for _ in 0..500 {
+        drop(TcpStream::connect(address).await.unwrap());
+    }
+    wait_until("all are closed", || open_files(&running) <= before);
+    assert_eq!(warnings(&running), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_few_files_the_cap_is_cut_and_a_flood_passes() {
+    let site = Site::new();
+    let mut running = Running::start(&mut with_open_files(&site.serve(), 64));
+    let address = running.address(HTTPS);
+    running.find("warning that the cap is cut", |line| {
+        line["message"].as_str()?.contains("cut to fit").then_some(())
+    });
+    let mut flood = Vec::new();
+    for _ in 0..300 {
+        flood.push(TcpStream::connect(address).await.unwrap());
+    }
+    let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
+    eventually("it answers beside the flood", async || ask().await.is_ok_and(|a| a.status == 200))
+        .await;
+    assert!(open_files(&running) <= 64);
+    drop(flood);
+    eventually("it answers after it", async || ask().await.is_ok_and(|a| a.status == 200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_or_that_is_closed_holds_up_nothing() {
+    let site = Site::new();
+    // The log does not tell the address: the test chooses a port.
+    let address = free_address();
+    for read in [false, true] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let name = if read { "nobody reads" } else { "closed" };
+        let _reader = read.then_some(reader);
+        let mut command = site.serve_on(&address.to_string());
+        let mut running = Running::start_with(&mut command, Stdio::from(writer));
+        drop(command);
+        let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
+        eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
+        // Far more lines than a pipe holds.
+        for _ in 0..500 {
+            assert_eq!(ask().await.unwrap().status, 200, "{name}");
+        }
+        running.signal("TERM");
+        assert_eq!(running.wait().code(), Some(0), "{name}");
+    }
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_under_load_loses_no_request() {
+    let site = Site::new();
+    let mut running =
+        Running::start(site.serve().args(["--shutdown-delay", "1s", "--shutdown-grace", "20s"]));
+    let address = running.address(HTTPS);
+    wait_until("it is ready", || admin(&mut running, "/readyz").0 == 200);
+    let (ending, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut clients = JoinSet::new();
+    for _ in 0..16 {
+        let (roots, token) = (site.ca.roots(), site.token.clone());
+        let (ending, answered) = (Arc::clone(&ending), Arc::clone(&answered));
+        clients.spawn(ask_until_refused(address, roots, token, ending, answered));
+    }
+    wait_until("traffic", || answered.load(Ordering::SeqCst) > 100);
+    ending.store(true, Ordering::SeqCst);
+    running.signal("TERM");
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    assert_eq!(running.wait().code(), Some(0));
+}
+
+/// Asks on fresh connections and on kept ones until the port is closed. Each request that was
+/// sent is answered.
+async fn ask_until_refused(
+    address: SocketAddr,
+    roots: Arc<RootCertStore>,
+    token: String,
+    ending: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+) {
+    loop {
+        let stream = match Offer::new(Arc::clone(&roots), &[]).connect(address).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                assert!(ending.load(Ordering::SeqCst), "{error}");
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "{error}");
+                return;
+            }
+        };
+        let mut sender = client::http1_on(stream).await.unwrap();
+        for _ in 0..10 {
+            let answer = client::send(&mut sender, client::request(PATH, &token)).await.unwrap();
+            assert_eq!(answer.status, 200);
+            answered.fetch_add(1, Ordering::SeqCst);
+            if answer.header("connection") == Some("close") {
+                break;
+            }
+        }
+    }
+}
+
+/// What is promised: 64 MiB, and 30 KiB for each open connection above 500.
+fn promised(connections: usize) -> usize {
+    64 * 1024 + 30 * connections.saturating_sub(500)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back() {
+    const CLIENTS: usize = 400;
+    let site = Site::new();
+    site.write(
+        "large",
+        "scout.vsecm.com/serve: 'true'",
+        &format!("value: {}", "x".repeat(1 << 20)),
+    );
+    let mut running = Running::start(&mut site.serve());
+    let address = running.address(HTTPS);
+    let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
+    eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
+
+    let mut readers = Vec::new();
+    for _ in 0..CLIENTS {
+        let offer = Offer::new(site.ca.roots(), &[]);
+        let mut stream = offer.connect(address).await.unwrap();
+        let head = format!("Host: x\r\nAuthorization: Bearer {}\r\n\r\n", site.token);
+        let request = format!("GET /webhook?key=large HTTP/1.1\r\n{head}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        readers.push(stream);
+    }
+    // Each gets an answer: the value, or that there are too many of it.
+    let mut complete = 0;
+    let mut pending: JoinSet<bool> = JoinSet::new();
+    for mut stream in readers {
+        pending.spawn(async move {
+            let mut status = [0; 12];
+            timeout(SOON, stream.read_exact(&mut status)).await.unwrap().unwrap();
+            assert!([&b"HTTP/1.1 200"[..], b"HTTP/1.1 503"].contains(&&status[..]), "{status:?}");
+            &status[9..] == b"200"
+        });
+    }
+    while let Some(whole) = pending.join_next().await {
+        complete += usize::from(whole.unwrap());
+    }
+    assert!(complete > 0);
+    let peak = memory(&running, "VmHWM:");
+    assert!(peak <= promised(CLIENTS), "{peak} KiB at most");
+    assert_eq!(ask().await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_bounded_in_a_storm_of_fresh_connections() {
+    const STORM: usize = 10_000;
+    let site = Site::new();
+    let mut running = Running::start(site.serve().args(["--max-connections", "1024"]));
+    let address = running.address(HTTPS);
+    let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
+    eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
+    let kept = storm(&site, address, STORM).await;
+    let peak = memory(&running, "VmHWM:");
+    assert!(peak <= promised(1024), "{peak} KiB at most");
+    drop(kept);
+    assert_eq!(ask().await.unwrap().status, 200);
+}
+
+/// As ESO does: a connection for each secret, which it does not close. Gives back the last ones.
+async fn storm(site: &Site, address: SocketAddr, requests: usize) -> Vec<client::Http1> {
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (roots, token) = (site.ca.roots(), site.token.clone());
+        clients.spawn(async move {
+            let mut kept = std::collections::VecDeque::new();
+            for _ in 0..requests / 8 {
+                let stream =
+                    Offer::new(Arc::clone(&roots), &["http/1.1"]).connect(address).await.unwrap();
+                let mut sender = client::http1_on(stream).await.unwrap();
+                let request = client::request(PATH, &token);
+                let answer = client::send(&mut sender, request).await.unwrap();
+                assert_eq!(answer.status, 200);
+                kept.push_back(sender);
+                if kept.len() > 200 {
+                    kept.pop_front();
+                }
+            }
+            Vec::from(kept)
+        });
+    }
+    clients.join_all().await.into_iter().flatten().collect()
+}
