@@ -1,5 +1,5 @@
-//! A look at the token now and then, for readiness and the log. It decides nothing about who
-//! gets in.
+//! A look at the token now and then, for readiness, metrics and the log. It decides nothing about
+//! who gets in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::auth::{AuthError, TokenReport};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
-use crate::http::{Readiness, Scout};
+use crate::http::{Readiness, Scout, TokenSeen};
 
 /// Until the token is valid: a rollout waits for it.
 const EAGER: Duration = Duration::from_secs(1);
@@ -21,17 +21,15 @@ pub async fn watch_token(scout: Arc<Scout>, readiness: Arc<Readiness>) {
     let mut last = None;
     let mut pause = EAGER;
     loop {
-        let seen = tokio::time::timeout(scout.deadline, scout.authenticator.inspect()).await;
-        let seen = seen
-            .map_err(|_| Problem::from(Code::DeadlineExceeded))
-            .and_then(|seen| seen.map_err(told));
-        match &seen {
-            Ok(report) => {
-                readiness.token_valid(report.previous_ignored.map(|reason| reason.to_string()));
-                pause = CALM;
-            }
-            Err(problem) => readiness.token_failed(problem.code),
+        let seen = look(&scout).await;
+        match &seen.report {
+            Some(report) => scout.authenticator.metrics().show(report),
+            None => scout.authenticator.metrics().unreadable(),
         }
+        if seen.failed.is_none() {
+            pause = CALM;
+        }
+        readiness.token(seen.clone());
         if last.as_ref() != Some(&seen) {
             tell(&seen);
             last = Some(seen);
@@ -40,26 +38,34 @@ pub async fn watch_token(scout: Arc<Scout>, readiness: Arc<Readiness>) {
     }
 }
 
-fn told(error: AuthError) -> Problem {
-    tracing::debug!(%error, "the token cannot be used");
-    error.into()
+async fn look(scout: &Scout) -> TokenSeen {
+    let failed = |error: AuthError| {
+        tracing::debug!(%error, "the token cannot be used");
+        Problem::from(error).code
+    };
+    match tokio::time::timeout(scout.deadline, scout.authenticator.inspect()).await {
+        Ok(Ok(report)) => TokenSeen {
+            failed: report.verdict.err().map(|refusal| failed(refusal.into())),
+            report: Some(report),
+        },
+        Ok(Err(error)) => TokenSeen { failed: Some(failed(error.into())), report: None },
+        Err(_) => TokenSeen { failed: Some(Code::DeadlineExceeded), report: None },
+    }
 }
 
-fn tell(seen: &Result<TokenReport, Problem>) {
-    match seen {
-        Err(problem) => {
-            let code = problem.code.as_str();
-            tracing::error!(code, reason = problem.code.title(), "no caller can be let in");
+fn tell(seen: &TokenSeen) {
+    if let Some(code) = seen.failed {
+        tracing::error!(code = code.as_str(), reason = code.title(), "no caller can be let in");
+    }
+    let Some(TokenReport { verdict, current, previous }) = &seen.report else { return };
+    if verdict.is_ok() {
+        match current.and_then(|life| life.expiry).and_then(instant) {
+            Some(expires) => tracing::info!(%expires, "the token is valid"),
+            None => tracing::warn!("the token is valid, and has no exp: it never expires"),
         }
-        Ok(report) => {
-            match report.expiry.and_then(instant) {
-                Some(expires) => tracing::info!(%expires, "the token is valid"),
-                None => tracing::warn!("the token is valid, and has no exp: it never expires"),
-            }
-            if let Some(reason) = &report.previous_ignored {
-                tracing::warn!(%reason, "the previous token is ignored");
-            }
-        }
+    }
+    if let Some(Err(reason)) = previous {
+        tracing::warn!(%reason, "the previous token is ignored");
     }
 }
 

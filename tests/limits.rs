@@ -89,6 +89,7 @@ async fn at_the_cap_one_that_carried_no_accepted_request_makes_room_then_the_lon
     let _fourth = accepted(&site, &running).await;
     eventually("the longest idle is closed", || std::future::ready(first.is_closed())).await;
     assert!(!second.is_closed() && !third.is_closed());
+    assert_eq!(running.closed("made-room"), 2.0);
 }
 
 #[tokio::test]
@@ -113,6 +114,7 @@ async fn where_all_are_busy_a_newcomer_is_closed_and_the_busy_one_gets_its_answe
     let running = site.start(at_most(1));
     let busy = take_nothing(&site, &running).await;
     closed(TcpStream::connect(running.address).await.unwrap()).await;
+    assert_eq!(running.closed("no-room"), 1.0);
     assert!(all_of(busy).await.unwrap() >= BIG);
     assert_eq!(site.get(&running).await.unwrap(), 200);
 }
@@ -136,7 +138,7 @@ async fn where_all_are_busy_a_newcomer_waits_for_one_that_ends() {
 #[tokio::test]
 async fn a_request_is_in_flight_until_its_last_byte_is_written_and_beyond_the_cap_is_503() {
     let site = big_site();
-    let router = router_for(site.store.clone(), 1);
+    let (router, _) = router_for(site.store.clone(), 1);
     let running = Running::start(&site.ca, site.folder.path(), router, LIMITS, DRAIN);
     let unread = take_nothing(&site, &running).await;
     let path = "/webhook?key=a";
@@ -150,10 +152,11 @@ async fn a_request_is_in_flight_until_its_last_byte_is_written_and_beyond_the_ca
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_its_answer_is_closed() {
     let site = big_site();
-    let router = router_for(site.store.clone(), 1);
+    let (router, _) = router_for(site.store.clone(), 1);
     let running = Running::start(&site.ca, site.folder.path(), router, SHORT_LIMITS, DRAIN);
     let unread = take_nothing(&site, &running).await;
     eventually("its place is given back", async || site.get(&running).await.unwrap() == 200).await;
+    assert_eq!(running.closed("stalled"), 1.0);
     // It ends early, or with a reset.
     assert!(all_of(unread).await.map_or(true, |read| read < BIG));
 }
@@ -178,6 +181,7 @@ async fn an_http2_stream_of_which_nothing_is_taken_ends_its_connection_whatever_
     };
     timeout(SOON, moves).await.expect("the connection is closed");
     assert!(unread.into_body().collect().await.is_err(), "it was cut off");
+    assert_eq!(running.closed("stalled"), 1.0);
 }
 
 #[tokio::test]
@@ -191,6 +195,7 @@ async fn http2_without_a_stream_is_told_to_go_away() {
     let mut silent = frames::connect(&running).await;
     let said = frames::until_closed(&mut silent).await;
     assert!(frames::has(&said, frames::GOAWAY), "a client that reacts to nothing is closed too");
+    eventually("both are counted", async || running.closed("idle") == 2.0).await;
 }
 
 #[tokio::test]
@@ -206,6 +211,7 @@ async fn a_flood_of_http2_resets_ends_its_connection() {
     let _ = stream.write_all(&flood).await;
     let said = frames::until_closed(&mut stream).await;
     assert!(said.is_empty() || frames::has(&said, frames::GOAWAY));
+    eventually("it is counted", async || running.closed("protocol-error") == 1.0).await;
     assert_eq!(site.get(&running).await.unwrap(), 200);
 }
 
@@ -221,6 +227,7 @@ async fn a_flood_of_http2_continuations_ends_its_connection() {
     }
     let _ = stream.write_all(&flood).await;
     frames::until_closed(&mut stream).await;
+    eventually("it is counted", async || running.closed("protocol-error") == 1.0).await;
     assert_eq!(site.get(&running).await.unwrap(), 200);
 }
 
@@ -254,7 +261,7 @@ async fn heads_that_another_server_could_read_otherwise_are_400_and_the_end() {
 async fn in_the_shutdown_delay_new_connections_are_served_each_for_one_request() {
     let site = Site::new();
     let drain = Drain { delay: SOON, ..DRAIN };
-    let router = router_for(site.store.clone(), 512);
+    let (router, _) = router_for(site.store.clone(), 512);
     let mut running = Running::start(&site.ca, site.folder.path(), router, LIMITS, drain);
     let mut old = accepted(&site, &running).await;
     running.stop();

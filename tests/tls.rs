@@ -9,10 +9,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
+use prometheus_client::registry::Registry;
 use rustls::crypto::aws_lc_rs::cipher_suite as suite;
 use rustls::version::{TLS12, TLS13};
 use support::certs::files;
 use support::client::{self, Offer};
+use support::metrics::{text, value};
 use support::service::{DRAIN, LIMITS, Running, SHORT_LIMITS, Site, router};
 use support::store::Behaviour;
 use support::{SOON, closed, eventually};
@@ -25,6 +27,13 @@ use vsecm_scout::server::{Drain, Ended};
 async fn certificate(running: &Running) -> Vec<u8> {
     let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+/// The value of a metric of the certificate.
+fn counted(running: &Running, name: &str) -> f64 {
+    let mut registry = Registry::default();
+    running.certificate.metrics().register(&mut registry);
+    value(&text(&registry), name)
 }
 
 #[tokio::test]
@@ -164,6 +173,8 @@ async fn a_new_certificate_is_served_and_the_old_connection_lives() {
     new.write(site.folder.path());
     assert!(running.certificate.reload().unwrap());
     assert!(!running.certificate.reload().unwrap(), "nothing has changed since");
+    assert_eq!(counted(&running, "certificate_reloads_total"), 1.0);
+    assert_eq!(counted(&running, "certificate_reload_failures_total"), 0.0);
     assert_eq!(certificate(&running).await, new.der);
     assert_ne!(old_certificate, new.der);
     let answer = client::send(&mut old, client::request("/webhook?key=a", &site.token)).await;
@@ -193,6 +204,7 @@ async fn a_bad_new_pair_keeps_the_last_good_one() {
     }
     std::fs::remove_file(&paths.key).unwrap();
     assert!(running.certificate.reload().is_err());
+    assert_eq!(counted(&running, "certificate_reload_failures_total"), 7.0);
     other.write(site.folder.path());
     assert!(running.certificate.reload().unwrap());
     assert_eq!(certificate(&running).await, other.der);
@@ -204,6 +216,10 @@ async fn an_expired_certificate_is_loaded_all_the_same() {
     let ended = SystemTime::now() - Duration::from_secs(60);
     site.ca.issue_until(ended).write(site.folder.path());
     let running = site.start(LIMITS);
+    let expiry = counted(&running, "certificate_expiry_timestamp_seconds");
+    let ended = ended.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(expiry, ended as f64, "monitoring sees it");
+    assert!(counted(&running, "certificate_not_before_timestamp_seconds") < expiry);
     let error = site.get(&running).await.unwrap_err();
     assert!(error.to_string().contains("expired"), "{error}");
 }

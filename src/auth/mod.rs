@@ -1,6 +1,8 @@
 //! Who may ask: the bearer of the token that the token Secret holds now.
 
 mod bearer;
+mod metrics;
+mod report;
 mod rules;
 mod stored;
 
@@ -12,9 +14,11 @@ use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
 pub use bearer::{Bearer, BearerError};
+pub use metrics::Metrics;
+pub use report::{Life, PreviousLife, TokenReport};
 pub use rules::{
-    PREVIOUS_ENTRY, PREVIOUS_UNTIL, PreviousIgnored, Refusal, StoredTokens, TokenRules,
-    TokenSecretError,
+    Matched, PREVIOUS_ENTRY, PREVIOUS_UNTIL, Previous, PreviousIgnored, Refusal, StoredTokens,
+    TokenRules, TokenSecretError,
 };
 pub use stored::{Lapsed, StoredToken, StoredTokenError};
 
@@ -28,6 +32,7 @@ pub struct Authenticator {
     hash_key: hmac::Key,
     /// The bearer that was last let in. It lets nobody in.
     last: ArcSwapOption<SecretBytes>,
+    metrics: Metrics,
 }
 
 /// A caller who was let in.
@@ -51,15 +56,6 @@ pub enum AuthError {
     Refused(#[from] Refusal),
 }
 
-/// What a look at the token Secret without a bearer shows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenReport {
-    /// The current token's `exp`, in seconds since the epoch.
-    pub expiry: Option<f64>,
-    /// Why a previous token is there and matches nothing.
-    pub previous_ignored: Option<PreviousIgnored>,
-}
-
 impl Authenticator {
     /// Judges by the token in `secret`, read from `store`.
     ///
@@ -71,13 +67,20 @@ impl Authenticator {
         rules: TokenRules,
     ) -> Result<Self, aws_lc_rs::error::Unspecified> {
         let hash_key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())?;
-        Ok(Self { store, secret, rules, hash_key, last: ArcSwapOption::empty() })
+        let (last, metrics) = (ArcSwapOption::empty(), Metrics::default());
+        Ok(Self { store, secret, rules, hash_key, last, metrics })
     }
 
     /// The Secret that holds the token.
     #[must_use]
     pub fn token_secret(&self) -> &SecretName {
         &self.secret
+    }
+
+    /// The token in numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Lets the bearer in if it is the token that the Secret holds now: by a read that begins
@@ -92,7 +95,10 @@ impl Authenticator {
             let last = judged.is_ok().then(|| Arc::new(bearer.as_str().into()));
             self.last.store(last);
         }
-        let token = judged?;
+        let Matched { token, is_previous } = judged?;
+        if is_previous {
+            self.metrics.previous_token_used();
+        }
         let subject = token.subject().map(str::to_owned);
         Ok(Caller { subject, token_hash: self.hash(bearer) })
     }
@@ -109,16 +115,10 @@ impl Authenticator {
     /// who gets in.
     ///
     /// # Errors
-    /// Where no bearer would be let in.
-    pub async fn inspect(&self) -> Result<TokenReport, AuthError> {
+    /// Where the Secret cannot be read.
+    pub async fn inspect(&self) -> Result<TokenReport, ReadError> {
         let secret = self.store.read(&self.secret).await?;
-        let now = Timestamp::now();
-        let tokens = self.rules.tokens(&secret, now).map_err(Refusal::from)?;
-        self.rules.holds(&tokens.current, now).map_err(Refusal::from)?;
-        Ok(TokenReport {
-            expiry: tokens.current.expiry(),
-            previous_ignored: tokens.previous.and_then(Result::err),
-        })
+        Ok(self.rules.report(&secret, Timestamp::now()))
     }
 
     fn hash(&self, bearer: Bearer<'_>) -> String {

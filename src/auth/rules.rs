@@ -75,7 +75,23 @@ pub struct StoredTokens<'s> {
     /// The current one.
     pub current: StoredToken<'s>,
     /// The previous one, if there is any.
-    pub previous: Option<Result<StoredToken<'s>, PreviousIgnored>>,
+    pub previous: Option<Result<Previous<'s>, PreviousIgnored>>,
+}
+
+/// A previous token that counts.
+pub struct Previous<'s> {
+    /// The token.
+    pub token: StoredToken<'s>,
+    /// The end of its overlap.
+    pub until: Timestamp,
+}
+
+/// A stored token that a bearer is.
+pub struct Matched<'s> {
+    /// The token.
+    pub token: StoredToken<'s>,
+    /// Whether it is the previous one.
+    pub is_previous: bool,
 }
 
 impl TokenRules {
@@ -94,22 +110,27 @@ impl TokenRules {
         // The operator may have named that very entry the current one.
         let previous = previous.filter(|_| self.entry != PREVIOUS_ENTRY).map(|entry| {
             let until = secret.annotations.get(PREVIOUS_UNTIL);
-            self.overlap(until.map(String::as_str), now)?;
-            Ok(StoredToken::parse(entry)?)
+            let until = self.overlap_end(until.map(String::as_str), now)?;
+            Ok(Previous { token: StoredToken::parse(entry)?, until })
         });
         Ok(StoredTokens { current, previous })
     }
 
-    fn overlap(&self, until: Option<&str>, now: Timestamp) -> Result<(), PreviousIgnored> {
+    fn overlap_end(
+        &self,
+        until: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Timestamp, PreviousIgnored> {
         let until = until.and_then(|until| until.trim().parse::<Timestamp>().ok());
-        let left = until.ok_or(PreviousIgnored::NoUntil)?.duration_since(now);
+        let until = until.ok_or(PreviousIgnored::NoUntil)?;
+        let left = until.duration_since(now);
         if left <= SignedDuration::ZERO {
             return Err(PreviousIgnored::Over);
         }
         if left > signed(self.max_overlap) {
             return Err(PreviousIgnored::TooFarAhead);
         }
-        Ok(())
+        Ok(until)
     }
 
     /// Whether `token` holds at `now`.
@@ -129,13 +150,14 @@ impl TokenRules {
         secret: &'s Secret,
         bearer: Bearer<'_>,
         now: Timestamp,
-    ) -> Result<StoredToken<'s>, Refusal> {
+    ) -> Result<Matched<'s>, Refusal> {
         let StoredTokens { current, previous } = self.tokens(secret, now)?;
         let is_current = current.equals(bearer);
-        let previous = previous.and_then(Result::ok).filter(|previous| previous.equals(bearer));
+        let previous = previous.and_then(Result::ok).map(|previous| previous.token);
+        let previous = previous.filter(|previous| previous.equals(bearer));
         let token = if is_current { Some(current) } else { previous }.ok_or(Refusal::Mismatch)?;
         self.holds(&token, now)?;
-        Ok(token)
+        Ok(Matched { token, is_previous: !is_current })
     }
 }
 
@@ -176,8 +198,8 @@ mod tests {
     fn judge(secret: &Secret, bearer: &str) -> Result<String, Refusal> {
         let header = format!("Bearer {bearer}");
         let bearer = Bearer::parse([header.as_bytes()].into_iter()).unwrap();
-        let token = rules().judge(secret, bearer, NOW.parse().unwrap())?;
-        Ok(token.subject().unwrap_or_default().to_owned())
+        let matched = rules().judge(secret, bearer, NOW.parse().unwrap())?;
+        Ok(matched.token.subject().unwrap_or_default().to_owned())
     }
 
     #[test]

@@ -56,6 +56,8 @@ struct Claims {
     #[serde(default, deserialize_with = "present")]
     nbf: Option<f64>,
     #[serde(default)]
+    iat: Option<serde_json::Value>,
+    #[serde(default)]
     sub: Option<serde_json::Value>,
 }
 
@@ -119,6 +121,13 @@ impl<'s> StoredToken<'s> {
     #[must_use]
     pub fn expiry(&self) -> Option<f64> {
         self.claims.exp
+    }
+
+    /// The start of its life, in seconds since the epoch: `nbf`, else `iat`, which decides nothing
+    /// and so may be anything.
+    #[must_use]
+    pub fn not_before(&self) -> Option<f64> {
+        self.claims.nbf.or_else(|| self.claims.iat.as_ref().and_then(serde_json::Value::as_f64))
     }
 
     /// `sub`, where it is a string.

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -27,8 +27,15 @@ impl LogFormat {
     }
 }
 
-/// Starts the logs. What waits is written when the guard is dropped.
-pub fn start(format: LogFormat) -> anyhow::Result<WorkerGuard> {
+/// The running log. What waits is written when it is dropped.
+pub struct Log {
+    /// Counts the lines that were dropped.
+    pub dropped_lines: ErrorCounter,
+    _guard: WorkerGuard,
+}
+
+/// Starts the log.
+pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default())
@@ -37,6 +44,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<WorkerGuard> {
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
         .finish(std::io::stdout());
+    let dropped_lines = writer.error_counter();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).try_init(),
@@ -54,5 +62,5 @@ pub fn start(format: LogFormat) -> anyhow::Result<WorkerGuard> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a panic, which is a fault of this program");
     }));
-    Ok(guard)
+    Ok(Log { dropped_lines, _guard: guard })
 }

@@ -2,6 +2,8 @@
 
 mod dev;
 mod logging;
+mod metrics;
+mod process;
 mod serve;
 mod service;
 mod values;

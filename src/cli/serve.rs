@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, env = "VSECM_SCOUT_LISTEN", value_name = "ADDR", default_value = "[::]:8443")]
     listen: SocketAddr,
 
-    /// Address for plain HTTP to operators: /livez and /readyz
+    /// Address for plain HTTP to operators: /livez, /readyz and /metrics
     #[arg(
         long,
         env = "VSECM_SCOUT_ADMIN_LISTEN",
@@ -186,8 +186,8 @@ pub struct Args {
 /// Serves until it is told to stop.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let _flushed = logging::start(LogFormat::or_default(args.log_format))?;
-    Service::bind(args.into_setup().await?)?.run().await
+    let log = logging::start(LogFormat::or_default(args.log_format))?;
+    Service::bind(args.into_setup().await?, &log)?.run().await
 }
 
 impl Args {

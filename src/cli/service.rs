@@ -9,10 +9,12 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::logging::Log;
+use super::metrics::{Parts, registry};
 use crate::auth::{Authenticator, TokenRules};
-use crate::http::{self, InFlight, Readiness, RequestIds, Scout};
+use crate::http::{self, Readiness, RequestIds, Scout};
 use crate::policy::ServePolicy;
-use crate::secrets::{Memory, SecretStore, SharedReads};
+use crate::secrets::{self, Memory, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
 use crate::server::open_files::{self, Fit};
 use crate::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
@@ -49,7 +51,7 @@ pub struct Service {
 
 impl Service {
     /// Loads what must be there, and binds the ports last.
-    pub fn bind(setup: Setup) -> anyhow::Result<Self> {
+    pub fn bind(setup: Setup, log: &Log) -> anyhow::Result<Self> {
         let provider = tls::provider();
         let certificate = Certificate::load(setup.certificate, Arc::clone(&provider))
             .context("--tls-cert, --tls-key")?;
@@ -59,8 +61,13 @@ impl Service {
             reads: setup.max_reads,
         });
         let token_secret = setup.policy.token_secret.clone();
-        let shared = SharedReads::new(setup.store, fit.reads, read_deadline(setup.deadline));
-        let store: Arc<dyn SecretStore> = Arc::new(shared);
+        let shared = Arc::new(SharedReads::new(
+            setup.store,
+            fit.reads,
+            read_deadline(setup.deadline),
+            secrets::Metrics::new(token_secret.clone()),
+        ));
+        let store: Arc<dyn SecretStore> = shared.clone();
         let scout = Arc::new(Scout {
             authenticator: Authenticator::new(Arc::clone(&store), token_secret, setup.rules)?,
             store,
@@ -69,16 +76,27 @@ impl Service {
             memory: Memory::new(LARGE_ANSWERS),
         });
         let readiness = Arc::new(Readiness::default());
+        let http_metrics = Arc::new(http::Metrics::default());
+        let connections = Metrics::default();
+        let registry = Arc::new(registry(Parts {
+            http: &http_metrics,
+            authenticator: &scout.authenticator,
+            reads: &shared,
+            certificate: &certificate,
+            connections: &connections,
+            dropped_lines: log.dropped_lines.clone(),
+        }));
         let services = Services {
             https: http::router(
                 Arc::clone(&scout),
-                Arc::new(RequestIds::new()?),
-                InFlight::new(setup.max_requests),
+                RequestIds::new()?,
+                http_metrics,
+                setup.max_requests,
             ),
-            admin: http::admin::router(Arc::clone(&readiness)),
+            admin: http::admin::router(Arc::clone(&readiness), registry),
             tls,
             limits: Limits { max_connections: fit.connections, ..setup.limits },
-            metrics: Metrics::default(),
+            metrics: connections,
         };
         let bound = Bound::new(setup.listen, setup.admin_listen).map_err(|(address, error)| {
             let flag = if address == setup.listen { "--listen" } else { "--admin-listen" };

@@ -7,32 +7,59 @@ use axum::extract::{Request, State};
 use axum::http::{Method, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::sync::Semaphore;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Connection;
 use super::body::Held;
 use super::code::Code;
 use super::problem::Problem;
 
-/// The places of the requests in flight. One is taken until the last byte of its answer is
-/// written.
+/// The requests in flight.
 #[derive(Clone)]
-pub struct InFlight(Arc<Semaphore>);
+pub(super) struct InFlight {
+    slots: Arc<Semaphore>,
+    taken: Gauge,
+}
+
+/// The slot of a request in flight, from its arrival until the last byte of its answer is
+/// written.
+pub(super) struct Slot {
+    taken: Gauge,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl InFlight {
-    /// As many places as requests may be in flight.
-    #[must_use]
-    pub fn new(max_requests: NonZeroUsize) -> Self {
-        Self(Arc::new(Semaphore::new(max_requests.get().min(Semaphore::MAX_PERMITS))))
+    /// Room for `max_requests`, of which `taken` shows how many are there.
+    pub(super) fn new(max_requests: NonZeroUsize, taken: Gauge) -> Self {
+        let slots = max_requests.get().min(Semaphore::MAX_PERMITS);
+        Self { slots: Arc::new(Semaphore::new(slots)), taken }
+    }
+
+    /// A slot, if one is free.
+    pub(super) fn slot(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        self.taken.inc();
+        Some(Slot { taken: self.taken.clone(), _permit: permit })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.taken.dec();
     }
 }
 
 /// Lets a request in, or answers in the router's place.
-pub async fn admit(State(places): State<InFlight>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(
+    State(in_flight): State<InFlight>,
+    request: Request,
+    next: Next,
+) -> Response {
     let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
-    let place = Arc::clone(&places.0).try_acquire_owned().ok();
-    let admitted = place.is_some();
-    let held = Held { activity: connection.as_ref().map(Connection::begin), _place: place };
+    let slot = in_flight.slot();
+    let admitted = slot.is_some();
+    let held = Held { activity: connection.as_ref().map(Connection::begin), _slot: slot };
     let response = if !is_sound(&request) {
         // Whoever stands between may see another request in these bytes: none is to follow.
         if let Some(connection) = connection {

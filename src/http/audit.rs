@@ -1,4 +1,5 @@
-//! The audit line: exactly one for each request, also for one whose caller went away.
+//! The audit line: exactly one for each request, also for one whose caller went away, and with it
+//! the count of requests.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use futures_util::FutureExt;
 
 use super::Connection;
 use super::code::Code;
+use super::metrics::{Metrics, Outcome};
 use super::problem::Problem;
 use crate::auth::Caller;
 use crate::secrets::SecretName;
@@ -67,63 +69,71 @@ impl Trail {
     }
 }
 
-/// Writes the line when it is dropped, whatever ended the request.
+/// What the layer needs.
+pub(super) struct Audit {
+    pub(super) ids: RequestIds,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+/// Writes the line and counts the request when it is dropped, whatever ended the request: the two
+/// cannot disagree.
 struct Line {
+    metrics: Arc<Metrics>,
     request_id: String,
     client_request_id: Option<String>,
     peer: Option<String>,
     method: Method,
     arrived: Instant,
     trail: Trail,
-    outcome: Option<(StatusCode, &'static str)>,
+    status: Option<StatusCode>,
+    outcome: Outcome,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         let Facts { key, caller } = &*self.trail.0;
         let caller = caller.get();
-        let status = self.outcome.map(|(status, _)| status.as_u16());
+        let latency = self.arrived.elapsed();
+        self.metrics.request_ended(self.outcome, latency);
         tracing::info!(
             target: "vsecm_scout::audit",
             request_id = self.request_id,
             client_request_id = self.client_request_id,
             peer = self.peer,
             method = cut(self.method.as_str()),
-            status,
-            // Nobody was there to be answered.
-            code = self.outcome.map_or("caller-gone", |(_, code)| code),
+            status = self.status.map(|status| status.as_u16()),
+            code = self.outcome.as_str(),
             key = key.get().map(ToString::to_string),
             sub = caller.and_then(|caller| caller.subject.as_deref()).map(cut),
             token_hash = caller.map(|caller| caller.token_hash.as_str()),
-            latency_ms = self.arrived.elapsed().as_secs_f64() * 1000.0,
+            latency_ms = latency.as_secs_f64() * 1000.0,
             "request"
         );
     }
 }
 
 /// Runs the request, turns a panic into a 500, and leaves the audit line.
-pub async fn audit(
-    State(ids): State<Arc<RequestIds>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub async fn audit(State(audit): State<Arc<Audit>>, mut request: Request, next: Next) -> Response {
     let trail = Trail::default();
     let mut line = Line {
-        request_id: ids.next(),
+        metrics: Arc::clone(&audit.metrics),
+        request_id: audit.ids.next(),
         client_request_id: client_request_id(request.headers()),
         peer: request.extensions().get::<Arc<Connection>>().map(|peer| peer.peer().to_string()),
         method: request.method().clone(),
         arrived: Instant::now(),
         trail: trail.clone(),
-        outcome: None,
+        status: None,
+        outcome: Outcome::CallerGone,
     };
     request.extensions_mut().insert(trail);
-    let mut response = AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| Problem::from(Code::InternalError).into_response());
-    let code = response.extensions().get().map_or("ok", |code: &Code| code.as_str());
-    line.outcome = Some((response.status(), code));
+    let mut response =
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            audit.metrics.panicked();
+            Problem::from(Code::InternalError).into_response()
+        });
+    line.status = Some(response.status());
+    line.outcome = response.extensions().get().copied().map_or(Outcome::Served, Outcome::Refused);
     if let Ok(id) = HeaderValue::from_str(&line.request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -8,8 +8,8 @@ use axum::body::{Body, HttpBody};
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::admission::Slot;
 use super::connection::Activity;
 
 /// The most that is handed to a connection at once: what a slow reader must take for its answer
@@ -20,8 +20,8 @@ const CHUNK: usize = 16 * 1024;
 pub(super) struct Held {
     /// Its place on its connection, where it came over one.
     pub(super) activity: Option<Activity>,
-    /// Its place among the requests in flight.
-    pub(super) _place: Option<OwnedSemaphorePermit>,
+    /// Its slot among the requests in flight.
+    pub(super) _slot: Option<Slot>,
 }
 
 impl Held {
@@ -102,16 +102,24 @@ impl HttpBody for Writing {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::BodyExt;
-    use tokio::sync::Semaphore;
+    use std::num::NonZeroUsize;
 
+    use http_body_util::BodyExt;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::super::admission::InFlight;
     use super::*;
 
+    /// What holds the one slot that there is, and a look at how many are taken.
+    fn held() -> (Held, Gauge) {
+        let taken = Gauge::default();
+        let slot = InFlight::new(NonZeroUsize::MIN, taken.clone()).slot();
+        (Held { activity: None, _slot: slot }, taken)
+    }
+
     #[tokio::test]
-    async fn a_place_is_given_back_when_the_last_byte_is() {
-        let places = Arc::new(Semaphore::new(1));
-        let place = Arc::clone(&places).try_acquire_owned().ok();
-        let held = Held { activity: None, _place: place };
+    async fn a_slot_is_given_back_when_the_last_byte_is() {
+        let (held, taken) = held();
         let text: Vec<u8> = (0..=u8::MAX).cycle().take(2 * CHUNK + 1).collect();
         let mut body = held.until_written(Response::new(Body::from(text.clone()))).into_body();
         assert_eq!(body.size_hint().exact(), Some(text.len() as u64));
@@ -123,19 +131,17 @@ mod tests {
         assert_eq!(chunks.concat(), text);
         drop(body);
         chunks.truncate(1);
-        assert_eq!(places.available_permits(), 0, "one chunk is still being written");
+        assert_eq!(taken.get(), 1, "one chunk is still being written");
         chunks.clear();
-        assert_eq!(places.available_permits(), 1);
+        assert_eq!(taken.get(), 0);
     }
 
     #[tokio::test]
-    async fn a_place_is_given_back_when_an_answer_is_given_up() {
-        let places = Arc::new(Semaphore::new(1));
+    async fn a_slot_is_given_back_when_an_answer_is_given_up() {
         for text in ["", "text"] {
-            let place = Arc::clone(&places).try_acquire_owned().ok();
-            let held = Held { activity: None, _place: place };
+            let (held, taken) = held();
             drop(held.until_written(Response::new(Body::from(text))));
-            assert_eq!(places.available_permits(), 1);
+            assert_eq!(taken.get(), 0);
         }
     }
 }

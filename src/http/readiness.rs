@@ -2,7 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use super::code::Code;
+use crate::auth::{Life, PreviousIgnored, PreviousLife, TokenReport};
 
 /// The state behind `/readyz`. Readiness comes once: trouble with the token or the certificate
 /// after that shows here, but does not withdraw it, since all replicas would leave their Service
@@ -13,15 +16,18 @@ pub struct Readiness(Mutex<State>);
 #[derive(Default)]
 struct State {
     certificate_failed: Option<&'static str>,
-    token: Token,
+    token: Option<TokenSeen>,
+    token_was_valid: bool,
     stopping: bool,
 }
 
-#[derive(Default)]
-struct Token {
-    was_valid: bool,
-    failed: Option<Code>,
-    previous_ignored: Option<String>,
+/// What the last look at the token has shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenSeen {
+    /// Why no caller can be let in.
+    pub failed: Option<Code>,
+    /// What the token Secret holds, where it could be read.
+    pub report: Option<TokenReport>,
 }
 
 impl Readiness {
@@ -31,14 +37,11 @@ impl Readiness {
         self.state().certificate_failed = outcome.err();
     }
 
-    /// Notes that the token was read and is valid, and why a previous one is ignored.
-    pub fn token_valid(&self, previous_ignored: Option<String>) {
-        self.state().token = Token { was_valid: true, failed: None, previous_ignored };
-    }
-
-    /// Notes that the token cannot be read or is not valid.
-    pub fn token_failed(&self, code: Code) {
-        self.state().token.failed = Some(code);
+    /// Notes the last look at the token.
+    pub fn token(&self, seen: TokenSeen) {
+        let mut state = self.state();
+        state.token_was_valid |= seen.failed.is_none();
+        state.token = Some(seen);
     }
 
     /// Notes that the process is about to end.
@@ -50,23 +53,21 @@ impl Readiness {
     #[must_use]
     pub fn report(&self) -> (bool, String) {
         let state = self.state();
-        let ready = state.token.was_valid && !state.stopping;
-        let token = match (state.token.failed, state.token.was_valid) {
-            (Some(code), _) => Some(code.as_str()),
-            (None, false) => Some("not read yet"),
-            (None, true) => None,
-        };
+        let ready = state.token_was_valid && !state.stopping;
         let mut lines = String::new();
-        let mut check = |name: &str, failed: Option<&str>| match failed {
-            None => lines.push_str(&format!("[+]{name} ok\n")),
-            Some(reason) => lines.push_str(&format!("[-]{name} failed: {reason}\n")),
+        let mut check = |name: &str, outcome: Result<String, String>| match outcome {
+            Ok(note) => lines.push_str(&format!("[+]{name} ok{note}\n")),
+            Err(reason) => lines.push_str(&format!("[-]{name} failed: {reason}\n")),
         };
-        check("certificate", state.certificate_failed);
-        check("token", token);
-        if let Some(reason) = &state.token.previous_ignored {
-            check("previous-token", Some(reason));
+        let ok_unless =
+            |reason: Option<&str>| reason.map_or(Ok(String::new()), |r| Err(r.to_owned()));
+        check("certificate", ok_unless(state.certificate_failed));
+        check("token", token(state.token.as_ref()));
+        let report = state.token.as_ref().and_then(|seen| seen.report);
+        if let Some(previous) = report.and_then(|report| report.previous) {
+            check("previous-token", previous_token(previous));
         }
-        check("shutdown", state.stopping.then_some("the process is stopping"));
+        check("shutdown", ok_unless(state.stopping.then_some("the process is stopping")));
         lines.push_str(if ready { "readyz check passed\n" } else { "readyz check failed\n" });
         (ready, lines)
     }
@@ -74,4 +75,25 @@ impl Readiness {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn token(seen: Option<&TokenSeen>) -> Result<String, String> {
+    match seen {
+        None => Err("not read yet".to_owned()),
+        Some(TokenSeen { failed: Some(code), .. }) => Err(code.as_str().to_owned()),
+        Some(TokenSeen { report, .. }) => Ok(expires(report.and_then(|report| report.current))),
+    }
+}
+
+fn expires(token: Option<Life>) -> String {
+    let expiry = token.and_then(|life| life.expiry);
+    match expiry.map(|seconds| Timestamp::from_second(seconds as i64)) {
+        None => ": never expires".to_owned(),
+        Some(Ok(at)) => format!(": expires {at}"),
+        Some(Err(_)) => String::new(),
+    }
+}
+
+fn previous_token(token: Result<PreviousLife, PreviousIgnored>) -> Result<String, String> {
+    token.map(|life| format!(": counts until {}", life.until)).map_err(|reason| reason.to_string())
 }

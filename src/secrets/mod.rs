@@ -7,6 +7,7 @@ mod kubernetes;
 pub mod manifest;
 mod manifests;
 mod memory;
+mod metrics;
 mod name;
 mod shared;
 
@@ -20,6 +21,7 @@ pub use bytes::SecretBytes;
 pub use kubernetes::{ConfigError, Kubernetes};
 pub use manifests::Manifests;
 pub use memory::{Full, Memory, Place};
+pub use metrics::Metrics;
 pub use name::{InvalidName, Namespace, SecretName};
 pub use shared::SharedReads;
 

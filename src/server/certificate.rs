@@ -6,10 +6,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -64,10 +68,21 @@ pub struct Certificate {
     files: CertificateFiles,
     provider: Arc<CryptoProvider>,
     current: ArcSwap<Loaded>,
+    metrics: Metrics,
+}
+
+/// The certificate in numbers.
+#[derive(Default)]
+pub struct Metrics {
+    expiry: Gauge<f64, AtomicU64>,
+    not_before: Gauge<f64, AtomicU64>,
+    reloads: Counter,
+    reload_failures: Counter,
 }
 
 struct Loaded {
     contents: Contents,
+    validity: Validity,
     key: Arc<CertifiedKey>,
 }
 
@@ -87,7 +102,9 @@ impl Certificate {
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<Self>, CertificateError> {
         let loaded = Loaded::new(&files, Contents::read(&files)?, &provider)?;
-        Ok(Arc::new(Self { files, provider, current: ArcSwap::from_pointee(loaded) }))
+        let metrics = Metrics::default();
+        metrics.show(&loaded.validity);
+        Ok(Arc::new(Self { files, provider, current: ArcSwap::from_pointee(loaded), metrics }))
     }
 
     /// Replaces the certificate in use if the files' contents have changed, and says whether it
@@ -96,12 +113,28 @@ impl Certificate {
     /// # Errors
     /// Where the new pair cannot be used; the one in use stays.
     pub fn reload(&self) -> Result<bool, CertificateError> {
+        let changed = self.load_if_changed().inspect_err(|_| {
+            self.metrics.reload_failures.inc();
+        })?;
+        let Some(loaded) = changed else { return Ok(false) };
+        self.metrics.reloads.inc();
+        self.metrics.show(&loaded.validity);
+        self.current.store(Arc::new(loaded));
+        Ok(true)
+    }
+
+    fn load_if_changed(&self) -> Result<Option<Loaded>, CertificateError> {
         let contents = Contents::read(&self.files)?;
         if contents == self.current.load().contents {
-            return Ok(false);
+            return Ok(None);
         }
-        self.current.store(Arc::new(Loaded::new(&self.files, contents, &self.provider)?));
-        Ok(true)
+        Loaded::new(&self.files, contents, &self.provider).map(Some)
+    }
+
+    /// The certificate in numbers.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Reloads for ever. A failure is told once, and tried again each time.
@@ -136,6 +169,39 @@ impl Certificate {
     }
 }
 
+impl Metrics {
+    /// Shows them in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "The end of validity of the certificate in use",
+            self.expiry.clone(),
+        );
+        registry.register(
+            "certificate_not_before_timestamp_seconds",
+            "The start of validity of the certificate in use",
+            self.not_before.clone(),
+        );
+        registry.register(
+            "certificate_reloads",
+            "Changed certificates that were taken into use",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "certificate_reload_failures",
+            "Attempts to reload the certificate that failed; the one in use stays",
+            self.reload_failures.clone(),
+        );
+    }
+
+    fn show(&self, validity: &Validity) {
+        let seconds =
+            |time| Timestamp::try_from(time).map_or(0.0, |time| time.as_duration().as_secs_f64());
+        self.expiry.set(seconds(validity.not_after));
+        self.not_before.set(seconds(validity.not_before));
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
@@ -167,21 +233,37 @@ impl Loaded {
         let missing = |file: &Path, wanted| CertificateError::Pem { file: file.to_owned(), wanted };
         let chain = pem::certificates(&contents.chain).unwrap_or_default();
         let leaf = chain.first().ok_or_else(|| missing(&files.chain, "certificate"))?;
-        warn_if_expired(not_after(leaf)?);
+        let validity = Validity::of(leaf)?;
+        warn_if_expired(validity.not_after);
         let key = pem::private_key(&contents.key).ok().flatten();
         let key = key.ok_or_else(|| missing(&files.key, "private key"))?;
         let key = Arc::new(CertifiedKey::from_der(chain, key, provider)?);
-        Ok(Self { contents, key })
+        Ok(Self { contents, validity, key })
     }
 }
 
-/// When a certificate in DER ends to be valid.
-///
-/// # Errors
-/// Where it is not X.509.
-pub fn not_after(der: &[u8]) -> Result<SystemTime, x509_cert::der::Error> {
-    let certificate = x509_cert::Certificate::from_der(der)?;
-    Ok(certificate.tbs_certificate().validity().not_after.to_system_time())
+/// When a certificate is valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    /// From this time on.
+    pub not_before: SystemTime,
+    /// Up to this time.
+    pub not_after: SystemTime,
+}
+
+impl Validity {
+    /// The validity of a certificate in DER.
+    ///
+    /// # Errors
+    /// Where it is not X.509.
+    pub fn of(der: &[u8]) -> Result<Self, x509_cert::der::Error> {
+        let certificate = x509_cert::Certificate::from_der(der)?;
+        let validity = certificate.tbs_certificate().validity();
+        Ok(Self {
+            not_before: validity.not_before.to_system_time(),
+            not_after: validity.not_after.to_system_time(),
+        })
+    }
 }
 
 fn warn_if_expired(not_after: SystemTime) {

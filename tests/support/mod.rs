@@ -7,6 +7,7 @@ pub mod certs;
 pub mod client;
 pub mod folder;
 pub mod frames;
+pub mod metrics;
 pub mod process;
 pub mod service;
 pub mod store;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use prometheus_client::registry::Registry;
 use rustls::RootCertStore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vsecm_scout::auth::{Authenticator, TokenRules};
-use vsecm_scout::http::{self, InFlight, Readiness, RequestIds, Scout};
+use vsecm_scout::http::{self, RequestIds, Scout};
 use vsecm_scout::policy::ServePolicy;
 use vsecm_scout::secrets::{Memory, Namespace, SecretName, SecretStore};
 use vsecm_scout::server::certificate::Certificate;
@@ -20,6 +21,7 @@ use vsecm_scout::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
 use super::SOON;
 use super::certs::{Ca, files};
 use super::client;
+use super::metrics::{text, value};
 use super::store::{Behaviour, Scripted, secret, served};
 use super::token::token;
 
@@ -48,12 +50,18 @@ pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
 
 /// Its router, with room for 512 requests.
 pub fn router(store: Arc<dyn SecretStore>) -> Router {
-    router_for(store, 512)
+    router_for(store, 512).0
 }
 
-pub fn router_for(store: Arc<dyn SecretStore>, max_requests: usize) -> Router {
-    let in_flight = InFlight::new(NonZeroUsize::new(max_requests).unwrap());
-    http::router(scout(store), Arc::new(RequestIds::new().unwrap()), in_flight)
+/// The endpoint over `store`, with room for as many requests, and what it counts.
+pub fn router_for(store: Arc<dyn SecretStore>, max_requests: usize) -> (Router, Arc<Registry>) {
+    let (scout, metrics) = (scout(store), Arc::new(http::Metrics::default()));
+    let mut registry = Registry::with_prefix("vsecm_scout");
+    metrics.register(&mut registry);
+    scout.authenticator.metrics().register(&mut registry);
+    let max_requests = NonZeroUsize::new(max_requests).unwrap();
+    let router = http::router(scout, RequestIds::new().unwrap(), metrics, max_requests);
+    (router, Arc::new(registry))
 }
 
 /// What `serve` allows by default.
@@ -104,6 +112,7 @@ pub struct Running {
     pub admin: SocketAddr,
     pub certificate: Arc<Certificate>,
     pub roots: Arc<RootCertStore>,
+    connections: Registry,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Ended>,
 }
@@ -119,20 +128,24 @@ impl Running {
         let any = "127.0.0.1:0".parse().unwrap();
         let bound = Bound::new(any, any).unwrap();
         let (address, admin) = (bound.https_address().unwrap(), bound.admin_address().unwrap());
-        let admin_router = http::admin::router(Arc::new(Readiness::default()));
-        let services = Services {
-            https: router,
-            admin: admin_router,
-            tls,
-            limits,
-            metrics: Metrics::default(),
-        };
+        let metrics = Metrics::default();
+        let mut connections = Registry::default();
+        metrics.register(&mut connections);
+        let admin_router = http::admin::router(Arc::default(), Arc::default());
+        let services = Services { https: router, admin: admin_router, tls, limits, metrics };
         let (stop, stopped) = oneshot::channel();
         let stopping = async {
             let _ = stopped.await;
         };
         let ended = tokio::spawn(bound.run(services, stopping, drain));
-        Self { address, admin, certificate, roots: ca.roots(), stop: Some(stop), ended }
+        let roots = ca.roots();
+        Self { address, admin, certificate, roots, connections, stop: Some(stop), ended }
+    }
+
+    /// How many connections have ended for this reason.
+    pub fn closed(&self, reason: &str) -> f64 {
+        let series = format!("connections_closed_total{{reason=\"{reason}\"}}");
+        value(&text(&self.connections), &series)
     }
 
     /// Asks it to end.

@@ -11,7 +11,7 @@ use rcgen::{
 };
 
 use super::write_new;
-use crate::server::certificate::{CertificateFiles, not_after};
+use crate::server::certificate::{CertificateFiles, Validity};
 use crate::server::pem;
 
 /// The files, as Kubernetes names them in a TLS Secret.
@@ -54,7 +54,7 @@ fn leaf(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 fn is_valid(folder: &Path) -> anyhow::Result<bool> {
     let tomorrow = SystemTime::now() + Duration::from_secs(24 * 3600);
-    let lasts = |file| anyhow::Ok(not_after(&leaf(&folder.join(file))?)? > tomorrow);
+    let lasts = |file| anyhow::Ok(Validity::of(&leaf(&folder.join(file))?)?.not_after > tomorrow);
     Ok(lasts(CA)? && lasts(CHAIN)?)
 }
 
@@ -138,6 +138,6 @@ mod tests {
             fs::write(folder.path().join(file), old.self_signed(&key).unwrap().pem()).unwrap();
         }
         let files = ensure(folder.path()).unwrap();
-        assert!(not_after(&leaf(&files.chain).unwrap()).unwrap() > SystemTime::now());
+        assert!(Validity::of(&leaf(&files.chain).unwrap()).unwrap().not_after > SystemTime::now());
     }
 }

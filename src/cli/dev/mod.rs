@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
 
-    /// Address for plain HTTP: /livez and /readyz
+    /// Address for plain HTTP: /livez, /readyz and /metrics
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
     admin_listen: SocketAddr,
 
@@ -47,7 +47,7 @@ pub struct Args {
 /// Makes what is missing, serves, and shows how to ask.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let _flushed = logging::start(LogFormat::or_default(args.log_format))?;
+    let log = logging::start(LogFormat::or_default(args.log_format))?;
     let certificate = certificates::ensure(&args.certs)
         .with_context(|| format!("--certs {}", args.certs.display()))?;
     manifests::ensure(&args.dir).with_context(|| format!("--dir {}", args.dir.display()))?;
@@ -62,7 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ("--shutdown-delay", "0s".as_ref()),
     ];
     let flags = flags.into_iter().flat_map(|(flag, value)| [flag.as_ref(), value]);
-    let service = Service::bind(serve::Args::from_flags(flags)?.into_setup().await?)?;
+    let service = Service::bind(serve::Args::from_flags(flags)?.into_setup().await?, &log)?;
     let tour = tour::tour(service.address()?, &args.certs, &args.dir);
     std::io::stdout().write_all(tour.as_bytes())?;
     service.run().await

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::SetOnce;
 use tokio::time::{Instant, timeout};
 
-use super::{Read, ReadError, SecretName, SecretStore};
+use super::{Metrics, Read, ReadError, SecretName, SecretStore};
 
 /// A source whose reads are shared, as fresh as the source itself: what a request gets was read
 /// from the source after the request arrived (its future was first polled).
@@ -34,6 +34,7 @@ pub struct SharedReads(Arc<Shared>);
 struct Shared {
     store: Arc<dyn SecretStore>,
     deadline: Duration,
+    metrics: Metrics,
     start: Instant,
     rule: Mutex<Rule>,
 }
@@ -58,9 +59,20 @@ impl SharedReads {
     /// take. A request whose read could not begin in time gets [`ReadError::Overloaded`], one
     /// whose read did not end in time [`ReadError::Unavailable`] with the reason `timed out`.
     #[must_use]
-    pub fn new(store: Arc<dyn SecretStore>, max_reads: NonZeroUsize, deadline: Duration) -> Self {
+    pub fn new(
+        store: Arc<dyn SecretStore>,
+        max_reads: NonZeroUsize,
+        deadline: Duration,
+        metrics: Metrics,
+    ) -> Self {
         let rule = Mutex::new(Rule::new(max_reads));
-        Self(Arc::new(Shared { store, deadline, start: Instant::now(), rule }))
+        Self(Arc::new(Shared { store, deadline, metrics, start: Instant::now(), rule }))
+    }
+
+    /// Counts of its reads.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 }
 
@@ -70,7 +82,10 @@ impl SecretStore for SharedReads {
             let request = Request::arrive(&self.0, name);
             match timeout(self.0.deadline, request.answer.0.wait()).await {
                 Ok(read) => read.clone(),
-                Err(_) if request.is_waiting() => Err(ReadError::Overloaded),
+                Err(_) if request.is_waiting() => {
+                    self.0.metrics.gave_up_waiting(name);
+                    Err(ReadError::Overloaded)
+                }
                 Err(_) => Err(unavailable("timed out")),
             }
         })
@@ -123,10 +138,13 @@ impl Shared {
 
     /// Sees one read through to its end.
     async fn run(self: Arc<Self>, begun: Begun) {
+        let began = Instant::now();
+        self.metrics.read_began(begun.waiters);
         let read = AssertUnwindSafe(self.read(&begun.key))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Err(unavailable("the read panicked")));
+        self.metrics.read_ended(&begun.key, &read, began.elapsed());
         let answer = begun.read.clone();
         self.with_rule(|rule, now| rule.finish(now, begun));
         // Nobody else sets it.

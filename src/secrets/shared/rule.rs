@@ -59,6 +59,8 @@ pub(super) struct Begun<K, R> {
     pub(super) key: K,
     /// The read, as its requests were told when they arrived.
     pub(super) read: R,
+    /// How many wait for it.
+    pub(super) waiters: usize,
 }
 
 impl<K: Ord + Clone, R: Clone + PartialEq> Rule<K, R> {
@@ -118,16 +120,16 @@ impl<K: Ord + Clone, R: Clone + PartialEq> Rule<K, R> {
         let due = self.agenda.first_entry().filter(|entry| entry.key().0 <= now)?;
         let key = due.remove();
         let reads = self.secrets.get_mut(&key)?;
-        let read = reads.next.take()?.read;
+        let Next { read, waiters, .. } = reads.next.take()?;
         reads.youngest = Some(Youngest { read: read.clone(), holds_until: now + PACE });
         reads.under_way += 1;
         self.under_way += 1;
-        Some(Begun { key, read })
+        Some(Begun { key, read, waiters })
     }
 
     /// A read has ended, well or badly.
     pub(super) fn finish(&mut self, now: Duration, begun: Begun<K, R>) {
-        let Begun { key, read } = begun;
+        let Begun { key, read, .. } = begun;
         self.under_way -= 1;
         let Some(reads) = self.secrets.get_mut(&key) else { return };
         reads.under_way -= 1;

@@ -1,5 +1,6 @@
 //! Shared reads over sources that the test controls.
 
+mod metrics;
 mod scheduler;
 mod subject;
 
@@ -84,8 +85,9 @@ impl World {
 }
 
 fn share(source: impl SecretStore, max_reads: usize) -> Arc<SharedReads> {
+    let (source, metrics) = (Arc::new(source), Metrics::new(secret_name("token")));
     let max_reads = NonZeroUsize::new(max_reads).unwrap();
-    Arc::new(SharedReads::new(Arc::new(source), max_reads, DEADLINE))
+    Arc::new(SharedReads::new(source, max_reads, DEADLINE, metrics))
 }
 
 fn secret_name(name: &str) -> SecretName {

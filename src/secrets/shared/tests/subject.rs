@@ -58,7 +58,7 @@ impl Subject {
 
     pub(super) fn finish(&mut self, now: Duration, key: usize, read: u64) {
         self.youngest.retain(|_, youngest| *youngest != read);
-        self.rule.finish(now, Begun { key, read });
+        self.rule.finish(now, Begun { key, read, waiters: 0 });
     }
 
     fn arrive_anew(&mut self, now: Duration, key: usize, fresh: u64) -> u64 {
