@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use zeroize::Zeroizing;
 use super::manifest;
 use super::{Read, ReadError, SecretName, SecretStore};
 
-/// How often a folder is listed again when a listed file is gone before it could be opened.
-const LISTINGS: usize = 3;
+/// How often a folder is searched while its files change under the search.
+const SEARCHES: usize = 3;
 
 /// A folder of Kubernetes Secret manifests. Files ending in `.yaml`, `.yml` or `.json` directly
 /// in the folder count, symbolic links followed; dot-files do not (kubelet's `..data`).
@@ -44,54 +45,61 @@ impl SecretStore for Manifests {
 }
 
 fn find(folder: &Path, name: &SecretName) -> Read {
-    for _ in 0..LISTINGS {
-        match search(folder, name) {
-            // A file was renamed or removed between the listing and its opening: whatever took
-            // its place is in the next listing.
-            Err(Trouble::Gone) => {}
-            Err(Trouble::Read(error)) => return Err(error),
-            Ok(secret) => return Ok(secret),
+    let mut files = list(folder)?;
+    for _ in 0..SEARCHES {
+        let outcome = search(&files, name);
+        if outcome.is_ok() {
+            return outcome;
         }
+        // A Secret may have moved from a file that was still to be read to one that had been: that
+        // it is missing, or there twice, holds only if no file has changed meanwhile.
+        let now = list(folder)?;
+        if now == files {
+            return outcome;
+        }
+        files = now;
     }
     Err(ReadError::UnreadableManifest)
 }
 
-enum Trouble {
-    Gone,
-    Read(ReadError),
-}
-
-fn search(folder: &Path, name: &SecretName) -> Result<Arc<super::Secret>, Trouble> {
-    let files = list(folder).map_err(|error| {
-        tracing::warn!(folder = %folder.display(), %error, "the manifests' folder cannot be listed");
-        Trouble::Read(ReadError::UnreadableManifest)
-    })?;
+fn search(files: &[Listed], name: &SecretName) -> Read {
     let mut found = None;
     let mut unreadable = false;
-    for file in files {
-        let entries = match read_file(&file) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Trouble::Gone),
-            Err(error) => {
-                tracing::warn!(file = %file.display(), %error, "a manifest cannot be read");
-                unreadable = true;
-                continue;
-            }
-        };
+    for Listed { path, .. } in files {
+        let entries = read_file(path).unwrap_or_else(|error| {
+            tracing::warn!(file = %path.display(), %error, "a manifest cannot be read");
+            unreadable = true;
+            Vec::new()
+        });
         for (_, secret) in entries.into_iter().filter(|(entry, _)| entry == name) {
             if found.replace(secret).is_some() {
-                return Err(Trouble::Read(ReadError::DuplicateManifest));
+                return Err(ReadError::DuplicateManifest);
             }
         }
     }
     match found {
-        Some(secret) => secret.map(Arc::new).map_err(Trouble::Read),
-        None if unreadable => Err(Trouble::Read(ReadError::UnreadableManifest)),
-        None => Err(Trouble::Read(ReadError::NotFound)),
+        Some(secret) => secret.map(Arc::new),
+        None if unreadable => Err(ReadError::UnreadableManifest),
+        None => Err(ReadError::NotFound),
     }
 }
 
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// A file of the folder, and what tells it apart from whatever takes its place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Listed {
+    path: PathBuf,
+    /// Device, inode and time of the last change; `None` behind a link that leads nowhere.
+    identity: Option<(u64, u64, i64, i64)>,
+}
+
+fn list(folder: &Path) -> Result<Vec<Listed>, ReadError> {
+    try_list(folder).map_err(|error| {
+        tracing::warn!(folder = %folder.display(), %error, "the manifests' folder cannot be listed");
+        ReadError::UnreadableManifest
+    })
+}
+
+fn try_list(folder: &Path) -> io::Result<Vec<Listed>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -100,8 +108,14 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
             .extension()
             .and_then(OsStr::to_str)
             .is_some_and(|extension| matches!(extension, "yaml" | "yml" | "json"));
-        if manifest && !hidden && !path.is_dir() {
-            files.push(path);
+        if hidden || !manifest {
+            continue;
+        }
+        let there = fs::metadata(&path).ok();
+        if !there.as_ref().is_some_and(fs::Metadata::is_dir) {
+            let identity =
+                there.map(|file| (file.dev(), file.ino(), file.ctime(), file.ctime_nsec()));
+            files.push(Listed { path, identity });
         }
     }
     files.sort();
@@ -120,6 +134,8 @@ fn read_file(file: &Path) -> io::Result<Vec<manifest::Entry>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
     use super::*;
     use crate::secrets::Namespace;
 
@@ -185,10 +201,40 @@ mod tests {
         }
         fs::remove_file(&bad).unwrap();
         std::os::unix::fs::symlink("nowhere", &bad).unwrap();
+        assert_eq!(read(folder.path(), "a").as_deref(), Ok("there"));
         assert_eq!(read(folder.path(), "b"), Err(ReadError::UnreadableManifest));
         fs::remove_file(&bad).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &bad).unwrap();
         assert_eq!(read(folder.path(), "b"), Err(ReadError::UnreadableManifest));
+    }
+
+    #[test]
+    fn a_secret_that_moves_from_file_to_file_is_never_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            fs::write(folder.path().join("new"), text).unwrap();
+            fs::rename(folder.path().join("new"), folder.path().join(file)).unwrap();
+        };
+        let moving = secret("a", "moves");
+        write("1.yaml", &moving);
+        for other in 2..40 {
+            write(&format!("{other}.yaml"), &secret(&format!("s{other}"), "x"));
+        }
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    for (to, from) in [("99.yaml", "1.yaml"), ("1.yaml", "99.yaml")] {
+                        write(to, &moving);
+                        write(from, "# nothing");
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let missing = (0..100).any(|_| read(folder.path(), "a") == Err(ReadError::NotFound));
+            done.store(true, Relaxed);
+            assert!(!missing);
+        });
     }
 
     #[test]
