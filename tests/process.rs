@@ -8,17 +8,20 @@ mod support;
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
-use support::certs::files;
+use support::certs::{Ca, files};
 use support::client;
 use support::folder::{HTTPS, Site, admin, block_on};
+use support::frames::{HEADERS, RST_STREAM, SETTINGS, frame};
 use support::process::{Running, output, vsecm_scout, wait_until};
 use support::token::token;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -368,6 +371,7 @@ fn audit_lines() {
         let path = "https://localhost/webhook?key=a&property=value";
         sender.send_request(client::request(path, &site.token)).await.unwrap();
     });
+    block_on(send_malformed_path(&site.ca, address, "webhook?key=hunter5"));
     let mut lines = audited(&mut running, asked.len() + 1);
     assert_eq!(lines.pop().unwrap()["status"], 200, "over HTTP/2");
     assert_eq!(lines.len(), asked.len());
@@ -390,6 +394,26 @@ fn audit_lines() {
     let log = running.lines().join("\n");
     for secret in ["hunter", &site.token, &wrong, "eyJ", "opaque"] {
         assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+/// Sends a request that h2 refuses before this program sees it, and waits for its refusal.
+async fn send_malformed_path(ca: &Ca, address: SocketAddr, path: &str) {
+    // HPACK: :method GET, :scheme https, and a :path that does not begin with a slash. It ends the
+    // stream and the headers.
+    let mut head = vec![0x82, 0x87, 0x04, path.len() as u8];
+    head.extend_from_slice(path.as_bytes());
+    let mut stream = client::Offer::new(ca.roots(), &["h2"]).connect(address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream.write_all(&frame(HEADERS, 5, 1, &head)).await.unwrap();
+    loop {
+        let mut answer = [0; 9];
+        stream.read_exact(&mut answer).await.unwrap();
+        if answer[3] == RST_STREAM {
+            break;
+        }
+        stream.read_exact(&mut vec![0; answer[2].into()]).await.unwrap();
     }
 }
 

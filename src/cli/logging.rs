@@ -11,6 +11,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// not block a request.
 const WAITING_LINES: usize = 8192;
 
+/// What is not logged at any level: h2 quotes paths that it finds malformed, query strings and all.
+const NEVER: &str = "h2::server=off";
+
 /// The form of a line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum LogFormat {
@@ -39,7 +42,8 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default())
-        .context("RUST_LOG")?;
+        .context("RUST_LOG")?
+        .add_directive(NEVER.parse()?);
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
