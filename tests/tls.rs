@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use prometheus_client::registry::Registry;
+use rustls::HandshakeKind;
 use rustls::crypto::aws_lc_rs::cipher_suite as suite;
 use rustls::version::{TLS12, TLS13};
 use support::certs::files;
@@ -65,6 +66,17 @@ async fn versions_and_suites_are_those_of_the_contract_and_nothing_older() {
     offer.versions = vec![&TLS12];
     offer.provider.cipher_suites = vec![suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256];
     assert!(offer.connect(running.address).await.is_err(), "AES-128 is not offered in TLS 1.2");
+
+    site.ca.issue_rsa().write(site.folder.path());
+    assert!(running.certificate.reload().unwrap());
+    for (suite, accepted) in [
+        (suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, true),
+        (suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, true),
+        (suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, false),
+    ] {
+        offer.provider.cipher_suites = vec![suite];
+        assert_eq!(offer.connect(running.address).await.is_ok(), accepted, "{suite:?}");
+    }
 }
 
 #[tokio::test]
@@ -150,15 +162,17 @@ async fn heads_beyond_the_limit_are_refused() {
 async fn one_ticket_is_issued_and_resumes() {
     let site = Site::new();
     let running = site.start(LIMITS);
-    let mut stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
-    let request = format!(
-        "GET /webhook?key=a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
-        site.token
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer).await;
-    assert_eq!(stream.get_ref().1.tls13_tickets_received(), 1);
+    let client = Offer::new(running.roots.clone(), &[]).config();
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let mut stream = client::connect(client.clone(), running.address).await.unwrap();
+        let request = b"GET /webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let connection = stream.get_ref().1;
+        assert_eq!(connection.tls13_tickets_received(), 1);
+        assert_eq!(connection.handshake_kind(), Some(kind));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_RSA_SHA256};
 use rustls::RootCertStore;
 use vsecm_scout::server::certificate::CertificateFiles;
 
@@ -31,13 +31,22 @@ impl Ca {
         self.issue_until(SystemTime::now() + Duration::from_secs(3600))
     }
 
+    /// A pair with an RSA key, as many a company's CA wants it.
+    pub fn issue_rsa(&self) -> Pair {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        self.issue_for(&key, SystemTime::now() + Duration::from_secs(3600))
+    }
+
     pub fn issue_until(&self, end: SystemTime) -> Pair {
+        self.issue_for(&KeyPair::generate().unwrap(), end)
+    }
+
+    fn issue_for(&self, key: &KeyPair, end: SystemTime) -> Pair {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = (SystemTime::now() - Duration::from_secs(7200)).into();
         params.not_after = end.into();
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let certificate = params.signed_by(key, &self.0).unwrap();
         let der = certificate.der().to_vec();
         Pair { chain: certificate.pem(), key: key.serialize_pem(), der }
     }

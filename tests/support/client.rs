@@ -43,16 +43,28 @@ impl Offer {
     }
 
     pub async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        connect(self.config(), address).await
+    }
+
+    /// A configuration that remembers the tickets it is given.
+    pub fn config(&self) -> Arc<ClientConfig> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(self.provider.clone()))
             .with_protocol_versions(&self.versions)
             .unwrap()
             .with_root_certificates(Arc::clone(&self.roots))
             .with_no_client_auth();
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let tcp = TcpStream::connect(address).await?;
-        let name = "localhost".try_into().unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+        Arc::new(config)
     }
+}
+
+pub async fn connect(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let tcp = TcpStream::connect(address).await?;
+    let name = "localhost".try_into().unwrap();
+    TlsConnector::from(config).connect(name, tcp).await
 }
 
 /// Asks once over HTTP/1.1 on a new connection.

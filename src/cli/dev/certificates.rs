@@ -97,6 +97,11 @@ fn params(names: &[&str], common_name: &str) -> anyhow::Result<CertificateParams
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::UnixTime;
 
     use super::*;
 
@@ -109,6 +114,24 @@ mod tests {
         assert_eq!(fs::read(&files.chain).unwrap(), first);
         let mode = fs::metadata(&files.key).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_certificate_is_for_this_machine_and_for_the_service_in_a_cluster() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ensure(folder.path()).unwrap();
+        let roots = pem::certificates(&fs::read(folder.path().join(CA)).unwrap()).unwrap();
+        let mut store = rustls::RootCertStore::empty();
+        store.add(roots[0].clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build().unwrap();
+        let leaf = leaf(&files.chain).unwrap().into();
+        for name in ["localhost", "127.0.0.1", "::1", "vsecm-scout.default.svc.cluster.local"] {
+            let name = name.try_into().unwrap();
+            let now = UnixTime::now();
+            assert!(verifier.verify_server_cert(&leaf, &[], &name, &[], now).is_ok(), "{name:?}");
+        }
     }
 
     #[test]
