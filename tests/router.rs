@@ -380,7 +380,7 @@ async fn after_a_rotation_the_next_request_is_judged_by_the_new_token() {
     let mut overlap = secret(&[("token", new.as_bytes()), ("previous-token", old.as_bytes())]);
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let annotation = "scout.vsecm.com/previous-token-until".to_owned();
-    overlap.annotations.insert(annotation, until.to_string());
+    overlap.annotations.insert(annotation, until.to_string().into());
     store.set(TOKEN, holds(overlap));
     assert_eq!(get(&store, "/webhook?key=a", &old).await.status, 200);
     assert_eq!(get(&store, "/webhook?key=a", &new).await.status, 200);

@@ -110,7 +110,8 @@ impl TokenRules {
         // The operator may have named that very entry the current one.
         let previous = previous.filter(|_| self.entry != PREVIOUS_ENTRY).map(|entry| {
             let until = secret.annotations.get(PREVIOUS_UNTIL);
-            let until = self.overlap_end(until.map(String::as_str), now)?;
+            let until = until.and_then(|until| std::str::from_utf8(until).ok());
+            let until = self.overlap_end(until, now)?;
             Ok(Previous { token: StoredToken::parse(entry)?, until })
         });
         Ok(StoredTokens { current, previous })
@@ -186,7 +187,7 @@ mod tests {
 
     fn secret(entries: &[(&str, &str)], until: Option<&str>) -> Secret {
         let entries = entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).into()));
-        let until = until.map(|until| (PREVIOUS_UNTIL.to_owned(), until.to_owned()));
+        let until = until.map(|until| (PREVIOUS_UNTIL.to_owned(), until.into()));
         Secret {
             entries: entries.collect(),
             annotations: until.into_iter().collect(),

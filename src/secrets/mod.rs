@@ -33,8 +33,9 @@ pub struct Secret {
     pub kind: String,
     /// Labels of its metadata.
     pub labels: BTreeMap<String, String>,
-    /// Annotations of its metadata.
-    pub annotations: BTreeMap<String, String>,
+    /// Annotations of its metadata. `kubectl apply` notes a copy of the whole manifest in one, so
+    /// they are as secret as the entries.
+    pub annotations: BTreeMap<String, SecretBytes>,
     /// The decoded entries of `data`.
     pub entries: BTreeMap<String, SecretBytes>,
     /// Its place in memory.

@@ -100,7 +100,7 @@ struct Metadata {
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, SecretBytes>>,
 }
 
 fn secret(name: &SecretName, body: &[u8]) -> Result<Secret, Failure> {

@@ -23,7 +23,7 @@ async fn a_secret_arrives_whole_with_the_exact_bytes_of_a_large_value() {
     assert!(secret.entries["empty"].is_empty() && secret.entries["null"].is_empty());
     assert_eq!(secret.entries.len(), 3);
     assert_eq!(secret.kind, "Opaque");
-    assert_eq!((secret.labels["l"].as_str(), secret.annotations["n"].as_str()), ("1", "2"));
+    assert_eq!((secret.labels["l"].as_str(), &secret.annotations["n"][..]), ("1", &b"2"[..]));
 }
 
 #[tokio::test]
