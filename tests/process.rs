@@ -37,6 +37,7 @@ fn main() {
         trial("the_certificate_is_reloaded_after_a_swap_of_links", &[], certificate_swap),
         trial("each_request_leaves_one_line_and_no_secret", &[], audit_lines),
         trial("the_text_form_has_the_same_fields", &[], audit_text),
+        trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("a_second_signal_ends_at_once", &["kill"], second_signal),
     ];
@@ -455,6 +456,26 @@ fn audit_text() {
     assert!(!lines.iter().any(|line| line.starts_with("forged") || line.contains('\u{1b}')));
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(0));
+}
+
+fn no_tls() {
+    use std::io::Read;
+    let site = Site::new();
+    let mut running = Running::start(&mut site.serve());
+    let address = running.address(HTTPS);
+    // ESO's check of a store, a browser without the s, and a scanner.
+    for sent in [&b""[..], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[0xff; 600]] {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(sent).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 200);
+    audited(&mut running, 1);
+    for line in running.log() {
+        let about_the_token = line["target"] == "vsecm_scout::watch";
+        assert!(line["level"] == "INFO" || about_the_token, "{line}");
+    }
 }
 
 fn expired_certificate() {
