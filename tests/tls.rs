@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -311,6 +312,37 @@ async fn a_request_under_way_is_answered_while_the_server_stops() {
     let address = running.address;
     assert_eq!(running.ended().await, Ended::Drained);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_a_line_too() {
+    let site = Site::new();
+    let log = site.folder.path().join("log");
+    let file = Arc::new(std::fs::File::create(&log).unwrap());
+    // The other tests in this process write there too.
+    tracing_subscriber::fmt().json().flatten_event(true).with_writer(file).init();
+    site.store.set("default/abandoned", Behaviour::Hangs);
+    let running = site.start(LIMITS);
+    let mut stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
+    let request = format!(
+        "GET /webhook?key=abandoned HTTP/1.1\r\nHost: x\r\nX-Request-Id: no id\r\n\
+         Authorization: Bearer {}\r\n\r\n",
+        site.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    eventually("the read is under way", || std::future::ready(site.store.reads() == 2)).await;
+    drop(stream);
+    let audited = || -> Vec<serde_json::Value> {
+        let log = std::fs::read_to_string(&log).unwrap();
+        let lines = log.lines().flat_map(serde_json::from_str);
+        lines.filter(|line: &serde_json::Value| line["key"] == "default/abandoned").collect()
+    };
+    eventually("the line is written", || std::future::ready(!audited().is_empty())).await;
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+    let lines = audited();
+    assert_eq!((lines.len(), &lines[0]["code"]), (1, &"caller-gone".into()));
+    assert_eq!(lines[0].get("status"), None, "nobody was answered");
+    assert_eq!(lines[0].get("client_request_id"), None, "it is not fit for a log");
 }
 
 #[tokio::test]
