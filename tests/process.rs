@@ -37,6 +37,7 @@ fn main() {
         trial("the_certificate_is_reloaded_after_a_swap_of_links", &[], certificate_swap),
         trial("each_request_leaves_one_line_and_no_secret", &[], audit_lines),
         trial("the_text_form_has_the_same_fields", &[], audit_text),
+        trial("a_level_for_one_target_leaves_the_others", &[], levels),
         trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("a_second_signal_ends_at_once", &["kill"], second_signal),
@@ -456,6 +457,15 @@ fn audit_text() {
     assert!(!lines.iter().any(|line| line.starts_with("forged") || line.contains('\u{1b}')));
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(0));
+}
+
+fn levels() {
+    let site = Site::new();
+    for levels in ["", "h2=debug", "h2=debug,warn,vsecm_scout=info"] {
+        let mut running = Running::start(site.serve().env("RUST_LOG", levels));
+        assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 200);
+        audited(&mut running, 1);
+    }
 }
 
 fn no_tls() {

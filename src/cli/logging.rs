@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 /// Lines that wait where stdout is slow; further ones are dropped, since a blocked stdout must
 /// not block a request.
@@ -39,9 +38,10 @@ pub struct Log {
 
 /// Starts the log.
 pub fn start(format: LogFormat) -> anyhow::Result<Log> {
+    // A level for one target alone leaves the others as they are.
+    let levels = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default())
+        .parse(format!("info,{levels}"))
         .context("RUST_LOG")?
         .add_directive(NEVER.parse()?);
     let (writer, guard) = NonBlockingBuilder::default()
