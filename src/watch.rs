@@ -59,8 +59,8 @@ fn tell(seen: &TokenSeen) {
     }
     let Some(TokenReport { verdict, current, previous }) = &seen.report else { return };
     if verdict.is_ok() {
-        match current.and_then(|life| life.expiry).and_then(instant) {
-            Some(expires) => tracing::info!(%expires, "the token is valid"),
+        match current.and_then(|life| life.expiry) {
+            Some(expiry) => tracing::info!(expires = instant(expiry), "the token is valid"),
             None => tracing::warn!("the token is valid, and has no exp: it never expires"),
         }
     }
@@ -69,6 +69,7 @@ fn tell(seen: &TokenSeen) {
     }
 }
 
-fn instant(seconds: f64) -> Option<Timestamp> {
-    Timestamp::from_second(seconds as i64).ok()
+/// An instant in RFC 3339; one that no calendar has, such as one in milliseconds, as its number.
+fn instant(seconds: f64) -> String {
+    Timestamp::from_second(seconds as i64).map_or_else(|_| seconds.to_string(), |at| at.to_string())
 }

@@ -151,7 +151,7 @@ async fn requests_let_in_by_the_previous_token_are_counted() {
         secret(&[("token", new.as_bytes()), ("previous-token", site.token.as_bytes())]);
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
     let annotation = "scout.vsecm.com/previous-token-until".to_owned();
-    overlap.annotations.insert(annotation, until.to_string());
+    overlap.annotations.insert(annotation, until.to_string().into());
     site.store.set(TOKEN, Behaviour::Holds(Arc::new(overlap)));
     assert_eq!(site.get("/webhook?key=a", &new).await.status, 200);
     assert_eq!(site.value("previous_token_uses_total"), 0.0);

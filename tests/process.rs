@@ -199,6 +199,7 @@ fn bad_configuration() {
         (&["--deadline", "0s"], "--deadline"),
         (&["--deadline", "soon"], "--deadline"),
         (&["--max-overlap=-1h"], "--max-overlap"),
+        (&["--shutdown-grace", "-1s"], "--shutdown-grace"),
         (&["--namespace", "Default"], "--namespace"),
         (&["--token-secret", "a/b/c"], "--token-secret"),
         (&["--token-entry", "a/b"], "--token-entry"),

@@ -69,7 +69,7 @@ mod tests {
             max_overlap: Duration::from_secs(24 * 3600),
         };
         let entries = entries.iter().map(|(name, text)| ((*name).to_owned(), (*text).into()));
-        let until = until.map(|until| (PREVIOUS_UNTIL.to_owned(), until.to_owned()));
+        let until = until.map(|until| (PREVIOUS_UNTIL.to_owned(), until.into()));
         let secret = Secret {
             entries: entries.collect(),
             annotations: until.into_iter().collect(),

@@ -12,7 +12,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// What a process ends with where it could not start.
 const BAD_START: u8 = 2;
@@ -39,7 +39,7 @@ enum Verb {
 /// end, 1 where requests were cut off, 2 where the service could not start.
 #[must_use]
 pub fn main() -> ExitCode {
-    let outcome = match Cli::try_parse() {
+    let outcome = match parse() {
         Ok(Cli { verb: Verb::Serve(args) }) => serve::run(*args),
         Ok(Cli { verb: Verb::Dev(args) }) => dev::run(args),
         Err(error) => return refuse(&error),
@@ -48,6 +48,13 @@ pub fn main() -> ExitCode {
         complain(&format!("{error:#}"));
         BAD_START.into()
     })
+}
+
+/// A value such as `-1s` is refused as the value that it is, not as a flag that does not exist.
+fn parse() -> clap::error::Result<Cli> {
+    let command = Cli::command()
+        .mut_subcommands(|verb| verb.mut_args(|argument| argument.allow_hyphen_values(true)));
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Help as clap writes it, and anything else as the one sentence at its head.

@@ -178,7 +178,8 @@ pub struct Args {
     )]
     shutdown_grace: Duration,
 
-    /// The form of the log. Default: text on a terminal, else json. RUST_LOG sets the level
+    /// The form of the log. Default: text on a terminal, else json. RUST_LOG sets the level;
+    /// the lines about requests are of the level info
     #[arg(long, env = "VSECM_SCOUT_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
