@@ -1,8 +1,8 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
 mod harness;
+mod role;
 mod scout;
-mod service;
 mod shared_reads;
 mod smoke;
 #[path = "../support/mod.rs"]
@@ -13,8 +13,12 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
-    let tests =
-        [smoke::tests(), service::tests(), shared_reads::tests()].into_iter().flatten().collect();
+    let tests = [
+        smoke::tests(),
+        role::tests(),
+        shared_reads::tests(),
+    ];
+    let tests = tests.into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);
     harness::shutdown();
     conclusion.exit_code()
