@@ -1,6 +1,8 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
 mod harness;
+mod load;
+mod outages;
 mod role;
 mod scout;
 mod shared_reads;
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     let tests = [
         smoke::tests(),
         role::tests(),
+        outages::tests(),
         shared_reads::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();

@@ -64,6 +64,7 @@ impl Site {
 pub(crate) struct Scout {
     pub(crate) process: Running,
     pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) ca: Ca,
     /// Holds its certificate.
     _folder: TempDir,
@@ -85,7 +86,8 @@ impl Scout {
         command.arg("--tls-cert").arg(files.chain).arg("--tls-key").arg(files.key).args(flags);
         let mut process = Running::start(&mut command);
         let address = process.address("listening for HTTPS");
-        Ok(Self { process, address, ca, _folder: folder })
+        let admin = process.address("listening for admin requests");
+        Ok(Self { process, address, admin, ca, _folder: folder })
     }
 
     /// Waits until it has read a valid token.

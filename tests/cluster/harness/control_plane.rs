@@ -95,10 +95,12 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Stops the API server in good order and waits for that.
+    /// Stops the API server in good order, where it runs, and waits for that.
     pub(crate) async fn stop(&mut self) -> Result<()> {
-        self.process()?.terminate(GRACE).await?;
-        self.process = None;
+        if let Some(process) = &mut self.process {
+            process.terminate(GRACE).await?;
+            self.process = None;
+        }
         Ok(())
     }
 
