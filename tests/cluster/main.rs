@@ -1,6 +1,7 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
 mod harness;
+mod in_cluster;
 mod load;
 mod outages;
 mod role;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let tests = [
         smoke::tests(),
         role::tests(),
+        in_cluster::tests(),
         outages::tests(),
         shared_reads::tests(),
     ];
