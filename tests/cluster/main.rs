@@ -5,6 +5,7 @@ mod in_cluster;
 mod load;
 mod outages;
 mod role;
+mod rotation;
 mod scout;
 mod shared_reads;
 mod smoke;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         role::tests(),
         in_cluster::tests(),
         outages::tests(),
+        rotation::tests(),
         shared_reads::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();
