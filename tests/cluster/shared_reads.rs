@@ -1,6 +1,7 @@
 //! How reads are shared, by the API server's own audit log, and what a storm costs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
 use libtest_mimic::Trial;
+use tokio::time::timeout;
 
 use crate::harness::{self, ControlPlane, Options, Parts, trial};
 use crate::scout::Site;
@@ -18,7 +20,10 @@ use crate::support::client::{self, Offer};
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         trial("shared_reads::clients_of_one_key_share_reads", clients_of_one_key_share_reads),
-        trial("shared_reads::a_storm_of_10000_keys_is_answered", a_storm_of_10000_keys_is_answered),
+        trial(
+            "shared_reads::a_storm_of_10000_keys_is_answered_within_a_minute",
+            a_storm_of_10000_keys_is_answered_within_a_minute,
+        ),
     ]
 }
 
@@ -49,7 +54,7 @@ async fn clients_of_one_key_share_reads() -> Result<()> {
     Ok(())
 }
 
-async fn a_storm_of_10000_keys_is_answered() -> Result<()> {
+async fn a_storm_of_10000_keys_is_answered_within_a_minute() -> Result<()> {
     const KEYS: usize = 10_000;
     let plane = ControlPlane::start(&Parts::find()?, Options::default()).await?;
     let site = Site::new(&plane, "storm").await?;
@@ -72,8 +77,8 @@ async fn a_storm_of_10000_keys_is_answered() -> Result<()> {
             }
         })
         .buffer_unordered(64);
-    let answers: Vec<Result<()>> = answers.collect().await;
-    answers.into_iter().collect::<Result<()>>()?;
+    let answers = timeout(Duration::from_secs(60), answers.collect::<Vec<Result<()>>>()).await;
+    answers.context("not within a minute")?.into_iter().collect::<Result<()>>()?;
 
     let reads = reads(&plane, &site)?;
     let of_token = reads.iter().skip(before).filter(|name| *name == "jwt-token").count();
