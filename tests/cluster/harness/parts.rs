@@ -29,7 +29,7 @@ pub(crate) struct Parts {
 pub(crate) struct Missing(PathBuf);
 
 impl Parts {
-    /// Finds all parts: those that variables name (see `README.md`), the others
+    /// Finds all parts: those that variables name (see docs/development.md), the others
     /// where the build script puts them.
     pub(crate) fn find() -> Result<Self, Missing> {
         let built = path_in("VSECM_SCOUT_TEST_PARTS")
