@@ -40,13 +40,6 @@ fn open_files(running: &Running) -> usize {
     fs::read_dir(format!("/proc/{}/fd", running.id())).unwrap().count()
 }
 
-/// A field of `/proc/PID/status` in KiB.
-fn memory(running: &Running, field: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", running.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 fn warnings(running: &Running) -> Vec<String> {
     let log = running.log();
     let loud = log.iter().filter(|line| matches!(line["level"].as_str(), Some("WARN" | "ERROR")));
@@ -210,7 +203,7 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
         complete += usize::from(whole.unwrap());
     }
     assert!(complete > 0);
-    let peak = memory(&running, "VmHWM:");
+    let peak = running.memory("VmHWM:");
     assert!(peak <= promised(CLIENTS), "{peak} KiB at most");
     assert_eq!(ask().await.unwrap().status, 200);
 }
@@ -224,7 +217,7 @@ async fn memory_stays_bounded_in_a_storm_of_fresh_connections() {
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
     let kept = storm(&site, address, STORM).await;
-    let peak = memory(&running, "VmHWM:");
+    let peak = running.memory("VmHWM:");
     assert!(peak <= promised(1024), "{peak} KiB at most");
     drop(kept);
     assert_eq!(ask().await.unwrap().status, 200);

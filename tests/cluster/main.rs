@@ -2,6 +2,7 @@
 
 mod harness;
 mod in_cluster;
+mod large_values;
 mod load;
 mod outages;
 mod role;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         outages::tests(),
         rotation::tests(),
         shared_reads::tests(),
+        large_values::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);

@@ -101,7 +101,7 @@ async fn a_pause_in_the_middle_of_load_leaves_no_read_hanging() -> Result<()> {
     const CLIENTS: usize = 32;
     let mut plane = ControlPlane::start(&Parts::find()?, Options::default()).await?;
     let site = Site::new(&plane, "pause").await?;
-    create_secrets(&plane, &site.namespace, CLIENTS).await?;
+    create_secrets(&plane, &site.namespace, CLIENTS, |number| number.to_string()).await?;
     // Fewer places than Secrets asked for: a place that is not given back is missed.
     let scout = site.start(&["--deadline", "2s", "--max-api-reads", "4"])?;
     scout.ready().await?;

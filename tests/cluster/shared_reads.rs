@@ -58,7 +58,7 @@ async fn a_storm_of_10000_keys_is_answered_within_a_minute() -> Result<()> {
     const KEYS: usize = 10_000;
     let plane = ControlPlane::start(&Parts::find()?, Options::default()).await?;
     let site = Site::new(&plane, "storm").await?;
-    create_secrets(&plane, &site.namespace, KEYS).await?;
+    create_secrets(&plane, &site.namespace, KEYS, |number| number.to_string()).await?;
     let scout = site.start(&[])?;
     scout.ready().await?;
     let before = reads(&plane, &site)?.len();
@@ -94,16 +94,18 @@ fn reads(plane: &ControlPlane, site: &Site) -> Result<Vec<String>> {
     Ok(events.into_iter().map(|event| event.object.name).collect())
 }
 
-/// Creates served Secrets `s0`, `s1` and so on, whose entry `v` is their number.
+/// Creates served Secrets `s0`, `s1` and so on, whose entry `v` is what `value` makes of their
+/// number.
 pub(crate) async fn create_secrets(
     plane: &ControlPlane,
     namespace: &str,
     count: usize,
+    value: impl Fn(usize) -> String,
 ) -> Result<()> {
     let secrets: Arc<Api<Secret>> = Arc::new(Api::namespaced(plane.client().await?, namespace));
     let created = stream::iter(0..count)
         .map(|number| {
-            let secrets = Arc::clone(&secrets);
+            let (secrets, value) = (Arc::clone(&secrets), value(number));
             async move {
                 let served = [("scout.vsecm.com/serve".to_owned(), "true".to_owned())];
                 let secret = Secret {
@@ -112,7 +114,7 @@ pub(crate) async fn create_secrets(
                         labels: Some(served.into()),
                         ..ObjectMeta::default()
                     },
-                    string_data: Some([("v".to_owned(), number.to_string())].into()),
+                    string_data: Some([("v".to_owned(), value)].into()),
                     ..Secret::default()
                 };
                 let created = secrets.create(&PostParams::default(), &secret).await;
