@@ -15,7 +15,8 @@
 //!    What goes wrong anywhere becomes a [`http::problem::Problem`].
 //!
 //! [`query`], [`document`], [`policy`] and the rules in [`auth`] are pure. [`watch`] looks at the
-//! token for readiness' sake, and [`cli`] puts everything together.
+//! token for readiness' and monitoring's sake, and [`cli`] puts everything together. What can be
+//! counted is counted where it happens, by a `Metrics` of that module.
 
 pub mod auth;
 pub mod cli;

@@ -281,6 +281,8 @@ fn readiness() {
     });
     site.write_token(&token("{}"));
     wait_until("it is ready", || admin(&mut running, "/readyz") == (200, "ok\n".to_owned()));
+    let (_, lines) = admin(&mut running, "/readyz?verbose");
+    assert!(lines.contains("[+]token ok: never expires\n"), "{lines}");
     site.write_token("not a token");
     assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 500);
     assert_eq!(admin(&mut running, "/readyz").0, 200, "later trouble does not withdraw it");

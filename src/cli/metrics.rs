@@ -43,16 +43,102 @@ pub fn registry(parts: Parts<'_>) -> Registry {
     registry
 }
 
-/// Lines that the log had no room for.
+/// Lines that were dropped.
 #[derive(Debug)]
 struct LogLines(ErrorCounter);
 
 impl Collector for LogLines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let dropped = ConstCounter::new(self.0.dropped_lines() as u64);
-        let help = "Lines dropped because stdout was too slow for them.";
+        let help = "Log lines dropped because stdout was too slow for them.";
         let metric =
             encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?;
         dropped.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::metrics::counter::Counter;
+    use rcgen::CertifiedKey;
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+
+    use super::*;
+    use crate::auth::TokenRules;
+    use crate::secrets::{self, Manifests, SecretName, SecretStore};
+    use crate::server::certificate::CertificateFiles;
+    use crate::server::tls;
+
+    fn fresh_registry() -> Registry {
+        let folder = tempfile::tempdir().unwrap();
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let (chain, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        std::fs::write(&chain, cert.pem()).unwrap();
+        std::fs::write(&key, signing_key.serialize_pem()).unwrap();
+        let certificate = Certificate::load(CertificateFiles { chain, key }, tls::provider());
+
+        let token_secret = SecretName::parse("default/jwt-token", &"default".parse().unwrap());
+        let token_secret = token_secret.unwrap();
+        let reads = Arc::new(SharedReads::new(
+            Arc::new(Manifests::open(folder.path().to_owned()).unwrap()),
+            NonZeroUsize::MIN,
+            Duration::ZERO,
+            secrets::Metrics::new(token_secret.clone(), Counter::default()),
+        ));
+        let store: Arc<dyn SecretStore> = reads.clone();
+        let (entry, leeway, max_overlap) = ("token".to_owned(), Duration::ZERO, Duration::ZERO);
+        let rules = TokenRules { entry, leeway, max_overlap };
+        let (log, _guard) = NonBlockingBuilder::default().finish(std::io::sink());
+        registry(Parts {
+            http: &http::Metrics::default(),
+            connections: &server::Metrics::default(),
+            authenticator: &Authenticator::new(store, token_secret, rules).unwrap(),
+            reads: &reads,
+            certificate: &certificate.unwrap(),
+            dropped_lines: log.error_counter(),
+        })
+    }
+
+    /// A row of the table for each metric of a scrape.
+    fn table(scrape: &str) -> String {
+        let mut table = String::new();
+        for line in scrape.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+            let (name, help) = line.split_once(' ').unwrap();
+            let kind = scrape.split(&format!("# TYPE {name} ")).nth(1).unwrap();
+            let kind = kind.lines().next().unwrap();
+            let total = if kind == "counter" { "_total" } else { "" };
+            let sample = scrape.lines().find(|line| line.starts_with(&format!("{name}{total}")));
+            let labels = sample.map(labels).unwrap_or_default();
+            table.push_str(&format!("| `{name}{total}` | {kind} | {labels} | {help} |\n"));
+        }
+        table
+    }
+
+    /// The names of a sample's labels, without those of a histogram's buckets.
+    fn labels(sample: &str) -> String {
+        let labels = sample.split('{').nth(1).unwrap_or_default();
+        let names =
+            labels.split(',').filter_map(|label| label.split_once('=')).map(|(name, _)| name);
+        let names: Vec<_> = names.filter(|name| *name != "le").map(|n| format!("`{n}`")).collect();
+        names.join(", ")
+    }
+
+    #[test]
+    #[cfg_attr(not(target_os = "linux"), ignore = "the process has fewer metrics there")]
+    fn the_table_in_the_documentation_is_what_a_scrape_shows() {
+        let mut scrape = String::new();
+        encode(&mut scrape, &fresh_registry()).unwrap();
+        let documented = include_str!("../../docs/operations.md");
+        let documented = documented.split("| metric | type | labels | meaning |\n").nth(1).unwrap();
+        let documented = documented.split_once('\n').unwrap().1;
+        let documented = documented.split("\n\n").next().unwrap();
+        let table = table(&scrape);
+        assert_eq!(documented, table.trim_end(), "docs/operations.md should hold:\n{table}");
     }
 }

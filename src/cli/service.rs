@@ -61,11 +61,12 @@ impl Service {
             reads: setup.max_reads,
         });
         let token_secret = setup.policy.token_secret.clone();
+        let http_metrics = Arc::new(http::Metrics::default());
         let shared = Arc::new(SharedReads::new(
             setup.store,
             fit.reads,
             read_deadline(setup.deadline),
-            secrets::Metrics::new(token_secret.clone()),
+            secrets::Metrics::new(token_secret.clone(), http_metrics.panics()),
         ));
         let store: Arc<dyn SecretStore> = shared.clone();
         let scout = Arc::new(Scout {
@@ -76,7 +77,6 @@ impl Service {
             memory: Memory::new(LARGE_ANSWERS),
         });
         let readiness = Arc::new(Readiness::default());
-        let http_metrics = Arc::new(http::Metrics::default());
         let connections = Metrics::default();
         let registry = Arc::new(registry(Parts {
             http: &http_metrics,

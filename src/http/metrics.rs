@@ -112,7 +112,7 @@ impl Metrics {
         );
         registry.register(
             "panics",
-            "Panics while a request was answered: faults of this program",
+            "Panics while a request was answered or a Secret read: faults of this program",
             self.panics.clone(),
         );
     }
@@ -120,6 +120,12 @@ impl Metrics {
     /// The requests whose answer is not written yet.
     pub(super) fn in_flight(&self) -> Gauge {
         self.in_flight.clone()
+    }
+
+    /// Counts panics, wherever they are caught.
+    #[must_use]
+    pub fn panics(&self) -> Counter {
+        self.panics.clone()
     }
 
     pub(super) fn request_ended(&self, outcome: Outcome, latency: Duration) {

@@ -25,6 +25,7 @@ pub struct Metrics {
     reads: BySecretAndOutcome,
     durations: BySecret,
     requests: Histogram,
+    panics: Counter,
     token_secret: SecretName,
     of_token: Series,
     of_values: Series,
@@ -44,9 +45,10 @@ struct Series {
 }
 
 impl Metrics {
-    /// Tells `token_secret` apart from all other Secrets.
+    /// Tells `token_secret` apart from all other Secrets, and counts reads that panic in `panics`,
+    /// which others count in too and which is not registered here.
     #[must_use]
-    pub fn new(token_secret: SecretName) -> Self {
+    pub fn new(token_secret: SecretName, panics: Counter) -> Self {
         let reads = BySecretAndOutcome::default();
         let durations = BySecret::new_with_constructor(|| Histogram::new(DURATIONS));
         Self {
@@ -55,6 +57,7 @@ impl Metrics {
             requests: Histogram::new(REQUESTS),
             reads,
             durations,
+            panics,
             token_secret,
         }
     }
@@ -88,6 +91,11 @@ impl Metrics {
         let series = self.of(name);
         series.duration.observe(took.as_secs_f64());
         series.outcome(read).inc();
+    }
+
+    /// A read has panicked.
+    pub(super) fn read_panicked(&self) {
+        self.panics.inc();
     }
 
     /// A request has left because its read could not begin in time.

@@ -1,12 +1,11 @@
 //! A folder from which the program serves, as a process.
 
 use std::fs;
-use std::io::Write;
 use std::process::Command;
 
 use super::certs::Ca;
 use super::client;
-use super::process::{Running, vsecm_scout};
+use super::process::{Running, http_get, vsecm_scout};
 use super::token::token;
 
 pub const HTTPS: &str = "listening for HTTPS";
@@ -77,11 +76,5 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Asks the admin port.
 pub fn admin(running: &mut Running, path: &str) -> (u16, String) {
-    use std::io::Read;
-    let mut stream = std::net::TcpStream::connect(running.address(ADMIN)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
+    http_get(running.address(ADMIN), path)
 }

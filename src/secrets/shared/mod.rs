@@ -140,10 +140,11 @@ impl Shared {
     async fn run(self: Arc<Self>, begun: Begun) {
         let began = Instant::now();
         self.metrics.read_began(begun.waiters);
-        let read = AssertUnwindSafe(self.read(&begun.key))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Err(unavailable("the read panicked")));
+        let read =
+            AssertUnwindSafe(self.read(&begun.key)).catch_unwind().await.unwrap_or_else(|_| {
+                self.metrics.read_panicked();
+                Err(unavailable("the read panicked"))
+            });
         self.metrics.read_ended(&begun.key, &read, began.elapsed());
         let answer = begun.read.clone();
         self.with_rule(|rule, now| rule.finish(now, begun));

@@ -86,3 +86,14 @@ async fn each_outcome_has_its_series_and_the_token_its_own() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_panics_is_counted() {
+    let panics = Counter::default();
+    let metrics = Metrics::new(secret_name("token"), panics.clone());
+    let source = Arc::new(Answering(|| panic!("a test")));
+    let reads = SharedReads::new(source, NonZeroUsize::MIN, DEADLINE, metrics);
+    let read = reads.read(&secret_name("a")).await;
+    assert!(matches!(read, Err(ReadError::Unavailable { .. })));
+    assert_eq!(panics.get(), 1);
+}

@@ -7,6 +7,7 @@ mod subject;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures_util::future::join_all;
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
@@ -85,9 +86,9 @@ impl World {
 }
 
 fn share(source: impl SecretStore, max_reads: usize) -> Arc<SharedReads> {
-    let (source, metrics) = (Arc::new(source), Metrics::new(secret_name("token")));
+    let metrics = Metrics::new(secret_name("token"), Counter::default());
     let max_reads = NonZeroUsize::new(max_reads).unwrap();
-    Arc::new(SharedReads::new(source, max_reads, DEADLINE, metrics))
+    Arc::new(SharedReads::new(Arc::new(source), max_reads, DEADLINE, metrics))
 }
 
 fn secret_name(name: &str) -> SecretName {
