@@ -4,6 +4,7 @@ mod harness;
 mod in_cluster;
 mod large_values;
 mod load;
+mod monitoring;
 mod outages;
 mod role;
 mod rotation;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         rotation::tests(),
         shared_reads::tests(),
         large_values::tests(),
+        monitoring::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);
