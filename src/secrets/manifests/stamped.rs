@@ -1,0 +1,151 @@
+//! What was read from a file or folder, and when it is still what stands there.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a stamp must have been seen before a read that it vouches for. No file system that
+/// is in use has coarser timestamps.
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
+
+/// What changes with the contents of a file, or with the names in a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// Nobody can set it, unlike the time of modification.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The stamp of what was read.
+pub(super) struct Seen {
+    stamp: Stamp,
+    /// Since when this stamp is known.
+    since: Instant,
+    /// Whether each change since the read has changed it.
+    vouches: bool,
+}
+
+impl Seen {
+    /// A stamp that is seen at `now`, after a read that began at `began`; `before` is what was
+    /// seen at the read before.
+    ///
+    /// A change made in the same tick of the file system's clock as the one before it leaves the
+    /// stamp as it was. Where the clock has ticked on between `since` and `began`, whatever
+    /// changed after `began` has another stamp.
+    fn new(
+        stamp: Stamp,
+        (began, now): (Instant, Instant),
+        before: Option<&Self>,
+        settled: Duration,
+    ) -> Self {
+        let same = before.filter(|before| before.stamp == stamp);
+        let since = same.map_or(now, |before| before.since);
+        let age = began.checked_duration_since(since);
+        Self { stamp, since, vouches: age.is_some_and(|age| age >= settled) }
+    }
+
+    /// Whether `path` has this stamp.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
+    }
+
+    /// Whether `path` certainly holds now what was read.
+    pub(super) fn is_current(&self, path: &Path) -> bool {
+        self.vouches && self.is_at(path)
+    }
+}
+
+/// What was read, with the stamp of what it was read from.
+pub(super) struct Stamped<T> {
+    pub(super) seen: Seen,
+    pub(super) value: T,
+}
+
+impl<T> Stamped<T> {
+    /// Opens `path`, a file or a folder, and reads it by `read`. `before` is what was read from
+    /// there the last time.
+    ///
+    /// # Errors
+    /// Where it cannot be opened, is of another kind, or `read` fails.
+    pub(super) fn read(
+        path: &Path,
+        before: Option<&Self>,
+        settled: Duration,
+        read: impl FnOnce(&File) -> io::Result<T>,
+    ) -> io::Result<Self> {
+        let began = Instant::now();
+        let kind = fs::metadata(path)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            // To open a FIFO would block for ever.
+            return Err(io::Error::other("neither a file nor a folder"));
+        }
+        let file = File::open(path)?;
+        let value = read(&file)?;
+        // Of the open file: `path` may lead elsewhere by now.
+        let stamp = Stamp::of(&file.metadata()?);
+        let before = before.map(|before| &before.seen);
+        Ok(Self { seen: Seen::new(stamp, (began, Instant::now()), before, settled), value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_secs(1);
+
+    fn stamp(second: i64) -> Stamp {
+        Stamp { device: 1, inode: 2, size: 3, modified: (second, 0), changed: (second, 0) }
+    }
+
+    #[test]
+    fn a_stamp_vouches_only_for_reads_that_began_well_after_it_was_first_seen() {
+        let start = Instant::now();
+        let at = |seconds| start + TICK * seconds;
+        let read = |second, began, before| {
+            Seen::new(stamp(second), (at(began), at(began + 1)), before, SETTLED)
+        };
+        let first = read(1, 0, None);
+        assert!(!first.vouches);
+        assert!(!read(1, 1, Some(&first)).vouches);
+        assert!(!read(1, 2, Some(&first)).vouches);
+        let settled = read(1, 3, Some(&first));
+        assert!(settled.vouches);
+        assert!(read(1, 9, Some(&settled)).vouches);
+
+        let other = read(2, 9, Some(&settled));
+        assert!(!other.vouches, "another stamp begins to count anew");
+        assert!(!read(1, 19, Some(&other)).vouches, "and so does one that comes back");
+    }
+
+    #[test]
+    fn each_part_of_a_stamp_counts() {
+        let one = stamp(1);
+        for other in [
+            Stamp { device: 9, ..one },
+            Stamp { inode: 9, ..one },
+            Stamp { size: 9, ..one },
+            Stamp { modified: (1, 9), ..one },
+            Stamp { changed: (1, 9), ..one },
+        ] {
+            assert!(one != other);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use tempfile::TempDir;
+
+use super::folder::Folder;
+use super::stamped::SETTLED;
+use super::*;
+use crate::secrets::Namespace;
+
+/// Longer than a tick of any kernel's clock, and soon over.
+const A_TICK: Duration = Duration::from_millis(20);
+
+/// A folder of a test, and the source over it.
+struct Subject {
+    folder: TempDir,
+    source: Folder,
+}
+
+impl Subject {
+    fn new(settled: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Folder::open(folder.path().to_owned(), settled).unwrap();
+        Self { folder, source }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, file: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(file), content).unwrap();
+    }
+
+    /// Writes a new file and renames it over another.
+    fn replace(&self, file: &str, content: impl AsRef<[u8]>) {
+        self.write("new", content);
+        fs::rename(self.path("new"), self.path(file)).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Result<String, ReadError> {
+        let (name, now) = (secret_name(name), Instant::now());
+        let unchanged = self.source.unchanged(&name, now);
+        let secret = unchanged.unwrap_or_else(|| self.source.look(&name, now))?;
+        Ok(String::from_utf8_lossy(&secret.entries["k"]).into_owned())
+    }
+
+    /// Reads until the source takes the file system's word for it that nothing has changed.
+    fn settle(&self, name: &str) -> Read {
+        let (name, deadline) = (secret_name(name), Instant::now() + Duration::from_secs(20));
+        loop {
+            if let Some(read) = self.source.unchanged(&name, Instant::now()) {
+                return read;
+            }
+            assert!(Instant::now() < deadline, "{name} does not settle");
+            let _ = self.source.look(&name, Instant::now());
+        }
+    }
+}
+
+fn secret_name(name: &str) -> SecretName {
+    SecretName::parse(name, &"default".parse::<Namespace>().unwrap()).unwrap()
+}
+
+fn secret(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData: {{k: {value}}}\n"
+    )
+}
+
+fn set_modified(file: &Path, time: SystemTime) {
+    File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn each_read_sees_the_folder_as_it_is_now() {
+    let subject = Subject::new(SETTLED);
+    assert_eq!(subject.read("a"), Err(ReadError::NotFound));
+    for value in ["one", "two"] {
+        subject.write("a.yaml", secret("a", value));
+        assert_eq!(subject.read("a").as_deref(), Ok(value));
+    }
+    fs::remove_file(subject.path("a.yaml")).unwrap();
+    assert_eq!(subject.read("a"), Err(ReadError::NotFound));
+}
+
+#[test]
+fn edits_of_the_same_size_within_a_second_are_seen() {
+    let subject = Subject::new(SETTLED);
+    let before = SystemTime::now();
+    for edit in 100..200 {
+        subject.write("a.yaml", secret("a", &format!("v{edit}")));
+        // Like a file system with timestamps of a day.
+        set_modified(&subject.path("a.yaml"), before);
+        assert_eq!(subject.read("a"), Ok(format!("v{edit}")));
+        assert_eq!(subject.read("a"), Ok(format!("v{edit}")));
+    }
+}
+
+#[test]
+fn what_has_not_changed_is_not_read_again() {
+    let subject = Subject::new(A_TICK);
+    subject.write("a.yaml", secret("a", "one"));
+    subject.write("b.yaml", secret("b", "one"));
+    let settled = |name| subject.settle(name).unwrap();
+    let (a, b) = (settled("a"), settled("b"));
+    assert!(Arc::ptr_eq(&a, &settled("a")));
+    subject.replace("b.yaml", secret("b", "other"));
+    assert!(!Arc::ptr_eq(&b, &settled("b")));
+    assert!(Arc::ptr_eq(&a, &settled("a")), "the other file was read again");
+}
+
+#[test]
+fn what_has_just_changed_is_read_each_time() {
+    let subject = Subject::new(SETTLED);
+    subject.write("a.yaml", secret("a", "one"));
+    for _ in 0..3 {
+        assert_eq!(subject.read("a").as_deref(), Ok("one"));
+        assert!(subject.source.unchanged(&secret_name("a"), Instant::now()).is_none());
+    }
+}
+
+#[test]
+fn changes_of_a_settled_folder_are_seen() {
+    let subject = Subject::new(A_TICK);
+    subject.write("a.yaml", secret("a", "one"));
+    let _ = subject.settle("a");
+    let modified = fs::metadata(subject.path("a.yaml")).unwrap().modified().unwrap();
+
+    subject.replace("a.yaml", secret("a", "two"));
+    set_modified(&subject.path("a.yaml"), modified);
+    assert_eq!(subject.read("a").as_deref(), Ok("two"), "a file renamed over it");
+    let _ = subject.settle("a");
+
+    subject.write("a.yaml", secret("a", "six"));
+    set_modified(&subject.path("a.yaml"), modified + Duration::from_secs(3600));
+    assert_eq!(subject.read("a").as_deref(), Ok("six"), "an edit in place");
+    let _ = subject.settle("a");
+
+    subject.write("b.yaml", secret("b", "new"));
+    assert_eq!(subject.read("b").as_deref(), Ok("new"), "another file");
+    let _ = subject.settle("b");
+
+    fs::remove_file(subject.path("a.yaml")).unwrap();
+    assert_eq!(subject.read("a"), Err(ReadError::NotFound), "a file removed");
+    let _ = subject.settle("b");
+
+    fs::rename(subject.path("b.yaml"), subject.path("b.txt")).unwrap();
+    assert_eq!(subject.read("b"), Err(ReadError::NotFound), "a file renamed away");
+}
+
+#[test]
+fn links_are_followed_as_kubelet_mounts_and_swaps_them() {
+    let subject = Subject::new(A_TICK);
+    for value in ["one", "two"] {
+        fs::create_dir(subject.path(&format!("..{value}"))).unwrap();
+        subject.write(&format!("..{value}/a.yaml"), secret("a", value));
+    }
+    let swap = |target: &str| {
+        symlink(target, subject.path("..data_tmp")).unwrap();
+        fs::rename(subject.path("..data_tmp"), subject.path("..data")).unwrap();
+    };
+    swap("..one");
+    symlink("..data/a.yaml", subject.path("a.yaml")).unwrap();
+    for value in ["one", "two", "one", "two"] {
+        swap(&format!("..{value}"));
+        assert_eq!(subject.read("a").as_deref(), Ok(value));
+        let _ = subject.settle("a");
+    }
+}
+
+#[test]
+fn a_read_that_begins_after_a_change_sees_it() {
+    let subject = Subject::new(SETTLED);
+    subject.write("a.yaml", secret("a", "v0"));
+    let written = AtomicU32::new(0);
+    let read = || {
+        while written.load(Ordering::SeqCst) < 300 {
+            let at_least = written.load(Ordering::SeqCst);
+            let value = subject.read("a").unwrap();
+            assert!(value[1..].parse::<u32>().unwrap() >= at_least, "{value} after {at_least}");
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(read);
+        }
+        for edit in 1..=300 {
+            subject.replace("a.yaml", secret("a", &format!("v{edit}")));
+            written.store(edit, Ordering::SeqCst);
+        }
+    });
+}
+
+#[test]
+fn only_manifests_directly_in_the_folder_count() {
+    let subject = Subject::new(SETTLED);
+    fs::create_dir(subject.path("..data")).unwrap();
+    fs::create_dir(subject.path("folder.yaml")).unwrap();
+    for hidden in [".a.yaml", "..data/a.yaml", "folder.yaml/a.yaml", "a.yaml.bak", "a.txt"] {
+        subject.write(hidden, secret("a", "hidden"));
+    }
+    assert_eq!(subject.read("a"), Err(ReadError::NotFound));
+    for name in ["a.yaml", "b.yml", "c.json"] {
+        subject.write(name, secret(&name[..1], "shown"));
+        assert_eq!(subject.read(&name[..1]).as_deref(), Ok("shown"));
+    }
+}
+
+#[test]
+fn beside_an_unreadable_file_nothing_is_said_to_be_missing() {
+    let subject = Subject::new(SETTLED);
+    subject.write("a.yaml", secret("a", "there"));
+    for content in [&b"{"[..], b"", b"\xff\xfe", b"kind: Secret\napiVersion: v1\n"] {
+        subject.write("bad.yaml", content);
+        assert_eq!(subject.read("a").as_deref(), Ok("there"));
+        assert_eq!(subject.read("b"), Err(ReadError::UnreadableManifest));
+    }
+    for target in ["nowhere", "/dev/zero"] {
+        fs::remove_file(subject.path("bad.yaml")).unwrap();
+        symlink(target, subject.path("bad.yaml")).unwrap();
+        assert_eq!(subject.read("a").as_deref(), Ok("there"));
+        assert_eq!(subject.read("b"), Err(ReadError::UnreadableManifest));
+    }
+}
+
+#[test]
+fn an_unreadable_file_that_has_settled_is_still_unreadable() {
+    let subject = Subject::new(A_TICK);
+    subject.write("bad.yaml", "{");
+    assert_eq!(subject.settle("a").err(), Some(ReadError::UnreadableManifest));
+    subject.replace("bad.yaml", secret("a", "good"));
+    assert_eq!(subject.read("a").as_deref(), Ok("good"));
+}
+
+#[test]
+fn a_secret_that_moves_from_file_to_file_is_never_missing() {
+    let subject = Subject::new(SETTLED);
+    let moving = secret("a", "moves");
+    subject.replace("1.yaml", &moving);
+    for other in 2..40 {
+        subject.replace(&format!("{other}.yaml"), secret(&format!("s{other}"), "x"));
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                for (to, from) in [("99.yaml", "1.yaml"), ("1.yaml", "99.yaml")] {
+                    subject.replace(to, &moving);
+                    subject.replace(from, "# nothing");
+                    thread::yield_now();
+                }
+            }
+        });
+        let missing = (0..100).any(|_| subject.read("a") == Err(ReadError::NotFound));
+        done.store(true, Ordering::Relaxed);
+        assert!(!missing);
+    });
+}
+
+#[test]
+fn two_manifests_of_one_secret_are_an_error() {
+    let subject = Subject::new(SETTLED);
+    subject.write("a.yaml", secret("a", "x"));
+    subject.write("b.yaml", secret("a", "x"));
+    assert_eq!(subject.read("a"), Err(ReadError::DuplicateManifest));
+    fs::remove_file(subject.path("b.yaml")).unwrap();
+    assert_eq!(subject.read("a").as_deref(), Ok("x"));
+    subject.write("a.yaml", format!("{}---\n{0}", secret("a", "x")));
+    assert_eq!(subject.read("a"), Err(ReadError::DuplicateManifest));
+}
+
+#[test]
+fn a_folder_that_is_gone_is_no_empty_folder() {
+    let subject = Subject::new(SETTLED);
+    fs::remove_dir(subject.folder.path()).unwrap();
+    assert_eq!(subject.read("a"), Err(ReadError::UnreadableManifest));
+    assert!(Manifests::open(subject.folder.path().to_owned()).is_err());
+}
