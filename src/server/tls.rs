@@ -41,5 +41,7 @@ pub fn server_config(
     config.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
     // A second ticket serves clients that resume twice at once; each costs a write.
     config.send_tls13_tickets = 1;
+    // And clients that resume nothing may ask for none (RFC 9149).
+    config.max_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
