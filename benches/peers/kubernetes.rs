@@ -35,7 +35,7 @@ impl Cluster {
         eprintln!("a control plane with {SECRETS} Secrets");
         let plane = ControlPlane::start(&Parts::find()?, Options::default()).await?;
         let site = Site::new(&plane, "peers").await?;
-        create_secrets(&plane, &site.namespace, SECRETS).await?;
+        create_secrets(&plane, &site.namespace, SECRETS, |number| number.to_string()).await?;
         Ok(Self { plane, site })
     }
 
