@@ -4,6 +4,7 @@ mod dev;
 mod logging;
 mod metrics;
 mod process;
+mod rules;
 mod serve;
 mod service;
 mod values;

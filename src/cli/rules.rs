@@ -1,0 +1,133 @@
+//! What is served and which token lets in: the flags that `serve` and `doctor` share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::values::{self, ServeLabel, Source};
+use crate::auth::TokenRules;
+use crate::policy::ServePolicy;
+use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};
+
+// Not a doc comment: clap would show it as the verb's own description.
+#[derive(clap::Args)]
+pub struct RulesArgs {
+    /// Where Secrets are read: 'kubernetes', or 'manifests:DIR', a folder of Secret manifests.
+    /// Either is read anew for each request
+    #[arg(long, env = "VSECM_SCOUT_SOURCE", default_value = "kubernetes")]
+    source: Source,
+
+    /// The Secret that holds the token that callers must send; a plain name is in the first
+    /// --namespace
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_TOKEN_SECRET",
+        value_name = "[NAMESPACE/]NAME",
+        default_value = "jwt-token"
+    )]
+    token_secret: String,
+
+    /// The entry of the token Secret that holds it
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_TOKEN_ENTRY",
+        value_name = "ENTRY",
+        default_value = "token",
+        value_parser = values::entry
+    )]
+    token_entry: String,
+
+    /// How far ahead the annotation scout.vsecm.com/previous-token-until may lie: the longest
+    /// time that the entry previous-token counts beside the token during a rotation
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_MAX_OVERLAP",
+        value_name = "DURATION",
+        default_value = "24h",
+        value_parser = values::duration
+    )]
+    max_overlap: Duration,
+
+    /// A namespace that is served; repeatable, or several with commas. The first is that of
+    /// plain names. Default: the pod's own; 'default' for manifests
+    #[arg(
+        long = "namespace",
+        env = "VSECM_SCOUT_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<Namespace>,
+
+    /// The label that a Secret must carry to be served; empty: none
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_SERVE_LABEL",
+        value_name = "KEY=VALUE",
+        default_value = "scout.vsecm.com/serve=true"
+    )]
+    serve_label: ServeLabel,
+
+    /// How far clocks may differ where a token's exp and nbf are judged; at most 60s
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_LEEWAY",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = values::leeway
+    )]
+    leeway: Duration,
+}
+
+/// What these flags say, with the source opened.
+pub struct Serving {
+    /// Where Secrets are read.
+    pub store: Arc<dyn SecretStore>,
+    /// Which token lets in.
+    pub rules: TokenRules,
+    /// Which Secrets are served.
+    pub policy: ServePolicy,
+}
+
+impl RulesArgs {
+    /// Opens the source, and checks what a single flag does not tell. A read may take `deadline`.
+    pub async fn open(self, deadline: Duration) -> anyhow::Result<Serving> {
+        let (store, own_namespace) = open(&self.source, deadline).await?;
+        let mut namespaces = self.namespaces.into_iter();
+        let default_namespace = namespaces.next().unwrap_or(own_namespace);
+        let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
+            .with_context(|| format!("--token-secret {:?}", self.token_secret))?;
+        let rules = TokenRules {
+            entry: self.token_entry,
+            leeway: self.leeway,
+            max_overlap: self.max_overlap,
+        };
+        let policy = ServePolicy {
+            default_namespace,
+            other_namespaces: namespaces.collect(),
+            label: self.serve_label.0,
+            token_secret,
+        };
+        Ok(Serving { store, rules, policy })
+    }
+}
+
+/// The source, and the namespace that is its own.
+async fn open(
+    source: &Source,
+    deadline: Duration,
+) -> anyhow::Result<(Arc<dyn SecretStore>, Namespace)> {
+    match source {
+        Source::Kubernetes => {
+            let store =
+                Kubernetes::from_environment(deadline).await.context("--source kubernetes")?;
+            let namespace = store.default_namespace().clone();
+            Ok((Arc::new(store), namespace))
+        }
+        Source::Manifests(folder) => {
+            let store = Manifests::open(folder.clone())
+                .with_context(|| format!("--source manifests:{}", folder.display()))?;
+            Ok((Arc::new(store), "default".parse()?))
+        }
+    }
+}
