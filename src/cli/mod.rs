@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod dev;
+mod doctor;
 mod logging;
 mod metrics;
 mod process;
@@ -34,6 +35,7 @@ struct Cli {
 enum Verb {
     Serve(Box<serve::Args>),
     Dev(dev::Args),
+    Doctor(Box<doctor::Args>),
 }
 
 /// Parses the command line, does what it says, and tells the exit status: 0 after an orderly
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
     let outcome = match parse() {
         Ok(Cli { verb: Verb::Serve(args) }) => serve::run(*args),
         Ok(Cli { verb: Verb::Dev(args) }) => dev::run(args),
+        Ok(Cli { verb: Verb::Doctor(args) }) => doctor::run(*args),
         Err(error) => return refuse(&error),
     };
     outcome.unwrap_or_else(|error| {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::service::read_deadline;
 use super::values::{self, ServeLabel, Source};
 use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
@@ -77,22 +78,37 @@ pub struct RulesArgs {
         value_parser = values::leeway
     )]
     leeway: Duration,
+
+    /// For a whole answer; what takes longer is a 503
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_DEADLINE",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = values::positive_duration
+    )]
+    deadline: Duration,
 }
 
 /// What these flags say, with the source opened.
 pub struct Serving {
     /// Where Secrets are read.
     pub store: Arc<dyn SecretStore>,
+    /// The same, where it is a cluster.
+    pub cluster: Option<Arc<Kubernetes>>,
     /// Which token lets in.
     pub rules: TokenRules,
     /// Which Secrets are served.
     pub policy: ServePolicy,
+    /// For a whole answer.
+    pub deadline: Duration,
 }
 
 impl RulesArgs {
-    /// Opens the source, and checks what a single flag does not tell. A read may take `deadline`.
-    pub async fn open(self, deadline: Duration) -> anyhow::Result<Serving> {
-        let (store, own_namespace) = open(&self.source, deadline).await?;
+    /// Opens the source, and checks what a single flag does not tell.
+    pub async fn open(self) -> anyhow::Result<Serving> {
+        let (store, cluster, own_namespace) =
+            open(&self.source, read_deadline(self.deadline)).await?;
         let mut namespaces = self.namespaces.into_iter();
         let default_namespace = namespaces.next().unwrap_or(own_namespace);
         let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
@@ -108,26 +124,26 @@ impl RulesArgs {
             label: self.serve_label.0,
             token_secret,
         };
-        Ok(Serving { store, rules, policy })
+        Ok(Serving { store, cluster, rules, policy, deadline: self.deadline })
     }
 }
 
+type Opened = (Arc<dyn SecretStore>, Option<Arc<Kubernetes>>, Namespace);
+
 /// The source, and the namespace that is its own.
-async fn open(
-    source: &Source,
-    deadline: Duration,
-) -> anyhow::Result<(Arc<dyn SecretStore>, Namespace)> {
+async fn open(source: &Source, deadline: Duration) -> anyhow::Result<Opened> {
     match source {
         Source::Kubernetes => {
-            let store =
+            let cluster =
                 Kubernetes::from_environment(deadline).await.context("--source kubernetes")?;
-            let namespace = store.default_namespace().clone();
-            Ok((Arc::new(store), namespace))
+            let namespace = cluster.default_namespace().clone();
+            let cluster = Arc::new(cluster);
+            Ok((Arc::<Kubernetes>::clone(&cluster), Some(cluster), namespace))
         }
         Source::Manifests(folder) => {
             let store = Manifests::open(folder.clone())
                 .with_context(|| format!("--source manifests:{}", folder.display()))?;
-            Ok((Arc::new(store), "default".parse()?))
+            Ok((Arc::new(store), None, "default".parse()?))
         }
     }
 }

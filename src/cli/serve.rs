@@ -11,7 +11,7 @@ use clap::{Args as _, FromArgMatches};
 
 use super::logging::{self, LogFormat};
 use super::rules::{RulesArgs, Serving};
-use super::service::{Service, Setup, read_deadline};
+use super::service::{Service, Setup};
 use super::values;
 use crate::server::certificate::CertificateFiles;
 use crate::server::{Drain, Limits};
@@ -46,16 +46,6 @@ pub struct Args {
 
     #[command(flatten)]
     rules: RulesArgs,
-
-    /// For a whole answer; what takes longer is a 503
-    #[arg(
-        long,
-        env = "VSECM_SCOUT_DEADLINE",
-        value_name = "DURATION",
-        default_value = "5s",
-        value_parser = values::positive_duration
-    )]
-    deadline: Duration,
 
     /// Reads under way at the source at any time; what waits for longer than the deadline is a 503
     #[arg(long, env = "VSECM_SCOUT_MAX_API_READS", value_name = "COUNT", default_value = "64")]
@@ -135,8 +125,7 @@ impl Args {
 
     /// Opens the source, and checks what a single argument does not tell.
     pub async fn into_setup(self) -> anyhow::Result<Setup> {
-        let Serving { store, rules, policy } =
-            self.rules.open(read_deadline(self.deadline)).await?;
+        let Serving { store, rules, policy, deadline, .. } = self.rules.open().await?;
         Ok(Setup {
             listen: self.listen,
             admin_listen: self.admin_listen,
@@ -151,7 +140,7 @@ impl Args {
             max_requests: self.max_requests,
             rules,
             policy,
-            deadline: self.deadline,
+            deadline,
             drain: Drain { delay: self.shutdown_delay, grace: self.shutdown_grace },
         })
     }

@@ -1,5 +1,6 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
+mod doctor;
 mod harness;
 mod in_cluster;
 mod large_values;
@@ -20,6 +21,7 @@ use libtest_mimic::{Arguments, run};
 
 fn main() -> ExitCode {
     let tests = [
+        doctor::tests(),
         smoke::tests(),
         role::tests(),
         in_cluster::tests(),

@@ -90,6 +90,11 @@ impl Scout {
         Ok(Self { process, address, admin, ca, _folder: folder })
     }
 
+    /// The address of its admin port.
+    pub(crate) fn admin(&mut self) -> SocketAddr {
+        self.process.address("listening for admin requests")
+    }
+
     /// Waits until it has read a valid token.
     pub(crate) async fn ready(&self) -> Result<()> {
         eventually("readiness", SOON, || async {

@@ -55,6 +55,10 @@ impl Connection {
         Ok(Self { client: built.await?? })
     }
 
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// One GET without a resourceVersion: the API server answers it from a quorum of etcd. A large
     /// Secret takes its place in `memory`.
     pub(super) async fn get(&self, name: &SecretName, memory: &Memory) -> Result<Secret, Failure> {

@@ -6,11 +6,13 @@ mod connection;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
+use kube::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -52,6 +54,16 @@ impl Kubernetes {
         Self::new(origin, config, deadline).await
     }
 
+    /// The API server of the current context of a kubeconfig.
+    ///
+    /// # Errors
+    /// As for [`from_environment`](Self::from_environment).
+    pub async fn from_kubeconfig(file: PathBuf, deadline: Duration) -> Result<Self, ConfigError> {
+        let origin = Origin::Kubeconfig(Some(file));
+        let config = config::load(&origin).await?;
+        Self::new(origin, config, deadline).await
+    }
+
     async fn new(
         origin: Origin,
         config: kube::Config,
@@ -68,6 +80,12 @@ impl Kubernetes {
     #[must_use]
     pub fn default_namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The client in use, for what is asked of the API server beside Secrets. It has no deadline.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.connection.load().client()
     }
 
     /// Tries to read, at most once more after a transient failure and at most once more with a

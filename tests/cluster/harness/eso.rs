@@ -50,7 +50,7 @@ impl Eso {
 }
 
 /// Applies ESO's CRDs and waits until the API server serves them.
-async fn install_crds(plane: &ControlPlane) -> Result<()> {
+pub(crate) async fn install_crds(plane: &ControlPlane) -> Result<()> {
     let crds = plane.parts().external_secrets_crds.to_str().context("a path that is not UTF-8")?;
     let kubectl = plane.kubectl();
     kubectl.run(&["apply", "--server-side", "--validate=false", "-f", crds]).await?;

@@ -41,7 +41,7 @@ mod wait;
 pub(crate) use accounts::ServiceAccount;
 pub(crate) use audit::AuditEvent;
 pub(crate) use control_plane::{ControlPlane, Options};
-pub(crate) use eso::Eso;
+pub(crate) use eso::{Eso, install_crds};
 pub(crate) use kubectl::Kubectl;
 pub(crate) use parts::Parts;
 pub(crate) use trials::{shared, shutdown, trial};

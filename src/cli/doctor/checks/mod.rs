@@ -1,0 +1,28 @@
+//! The checks: pure functions over what was fetched. They know neither kube nor the terminal.
+
+pub mod access;
+mod authorization;
+pub mod certificate;
+pub mod external_secret;
+pub mod key;
+pub mod store;
+pub mod symptom;
+mod template;
+#[cfg(test)]
+mod testing;
+pub mod token;
+pub mod url;
+
+/// Why something could not be fetched. It is told, and the other checks go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// RBAC forbids it to whoever runs the checks.
+    #[error("not looked at: RBAC forbids it to you")]
+    Forbidden,
+    /// It is not there.
+    #[error("it is not there")]
+    NotFound,
+    /// Anything else, in fixed words.
+    #[error("not looked at: {0}")]
+    Failed(String),
+}
