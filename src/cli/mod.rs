@@ -2,6 +2,8 @@
 
 mod dev;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod logging;
 mod metrics;
 mod process;
@@ -39,7 +41,8 @@ enum Verb {
 }
 
 /// Parses the command line, does what it says, and tells the exit status: 0 after an orderly
-/// end, 1 where requests were cut off, 2 where the service could not start.
+/// end, 1 where requests were cut off or the doctor found something to mend, 2 where nothing could
+/// start.
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match parse() {

@@ -113,6 +113,16 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_explained_to_whoever_sees_it() {
+        let documented = include_str!("../../docs/troubleshooting.md");
+        for code in Code::ALL {
+            let heading = format!("\n#### {}\n\n{}. ", code.as_str(), code.status().as_u16());
+            assert!(documented.contains(&heading), "docs/troubleshooting.md lacks {heading}");
+        }
+        assert_eq!(documented.matches("\n#### ").count(), Code::ALL.len());
+    }
+
+    #[test]
     fn a_404_says_that_a_secret_does_not_exist_and_nothing_else() {
         let not_found = Code::ALL.iter().filter(|code| code.status() == StatusCode::NOT_FOUND);
         assert_eq!(not_found.collect::<Vec<_>>(), [&Code::NoSuchSecret]);
