@@ -15,8 +15,9 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Client, Error};
 use serde_json::Value;
 
-use super::checks::Unread;
 use super::checks::access::Question;
+use super::checks::{Unread, Warning};
+use super::eso::Ready;
 use crate::secrets::{Namespace, SecretName};
 
 /// For each call.
@@ -118,22 +119,26 @@ impl Cluster {
         Ok(found)
     }
 
-    /// The message of the latest warning about an ExternalSecret.
+    /// The message of the latest warning about an object of ESO's that is not Ready, given since
+    /// it is not. Those about what has no namespace are kept in `default`.
     pub async fn last_warning(
         &self,
-        namespace: &str,
+        kind: &str,
+        namespace: Option<&str>,
         name: &str,
-    ) -> Result<Option<String>, Unread> {
-        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let about =
-            format!("involvedObject.kind=ExternalSecret,involvedObject.name={name},type=Warning");
-        let mut events = within(events.list(&ListParams::default().fields(&about))).await?.items;
-        events.sort_by_key(|event| {
-            let series = event.series.as_ref().and_then(|series| series.last_observed_time.clone());
-            let seen = event.last_timestamp.clone().map(|time| time.0);
-            seen.or(series.map(|time| time.0)).or(event.event_time.clone().map(|time| time.0))
-        });
-        Ok(events.pop().and_then(|event| event.message))
+        ready: Option<&Ready>,
+    ) -> Warning {
+        let ready = ready.filter(|ready| !ready.is_ready)?;
+        let events: Api<Event> =
+            Api::namespaced(self.client.clone(), namespace.unwrap_or("default"));
+        let about = format!("involvedObject.kind={kind},involvedObject.name={name},type=Warning");
+        let listed = within(events.list(&ListParams::default().fields(&about))).await;
+        // The event is written before the condition, and its time has whole seconds.
+        let since = ready.since.map(|since| since.as_second() - 2);
+        Some(listed.map(|events| {
+            let latest = events.items.into_iter().max_by_key(seen)?;
+            (seen(&latest) >= since).then_some(latest.message?)
+        }))
     }
 
     /// An entry of a ConfigMap; `None` where there is no such entry.
@@ -142,6 +147,14 @@ impl Cluster {
         let map = within(maps.get(name.name())).await?;
         Ok(map.data.and_then(|mut data| data.remove(entry)))
     }
+}
+
+/// When an event was last seen, in seconds since the epoch.
+fn seen(event: &Event) -> Option<i64> {
+    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+    let last = event.last_timestamp.as_ref().map(|time| time.0.as_second());
+    let first = event.event_time.as_ref().map(|time| time.0.as_second());
+    last.or(series.map(|time| time.0.as_second())).or(first)
 }
 
 /// The groups that the API server puts a ServiceAccount of this namespace into.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ pub struct Store {
     pub id: StoreId,
     /// Its provider.
     pub webhook: Webhook,
-    /// Whether ESO could connect when it last tried; `None` before it has.
-    pub ready: Option<bool>,
+    /// Whether ESO could use it when it last tried; `None` before it has.
+    pub ready: Option<Ready>,
     /// The versions of the API in which it was applied.
     pub versions: Vec<String>,
 }
@@ -30,12 +31,20 @@ pub struct StoreId {
     pub name: String,
 }
 
+impl StoreId {
+    /// The kind.
+    pub fn kind(&self) -> &'static str {
+        if self.namespace.is_some() { "SecretStore" } else { "ClusterSecretStore" }
+    }
+}
+
 impl fmt::Display for StoreId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            None => write!(f, "ClusterSecretStore {}", self.name),
-            Some(namespace) => write!(f, "SecretStore {namespace}/{}", self.name),
+        write!(f, "{} ", self.kind())?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
         }
+        f.write_str(&self.name)
     }
 }
 
@@ -113,7 +122,7 @@ impl Store {
                 name: text(object, "/metadata/name")?,
             },
             webhook: Webhook::deserialize(webhook).ok()?,
-            ready: ready(object).map(|(ready, _)| ready),
+            ready: Ready::of(object),
             versions: applied_versions(object),
         })
     }
@@ -133,8 +142,19 @@ pub struct ExternalSecret {
     pub name: String,
     /// What it asks for.
     pub wants: Vec<Want>,
-    /// Whether it is Ready, and the condition's reason; `None` before ESO has looked at it.
-    pub ready: Option<(bool, String)>,
+    /// Whether it is Ready; `None` before ESO has looked at it.
+    pub ready: Option<Ready>,
+}
+
+/// The condition `Ready`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// What it says.
+    pub is_ready: bool,
+    /// Its reason.
+    pub reason: String,
+    /// Since when it says so.
+    pub since: Option<Timestamp>,
 }
 
 /// One thing that an ExternalSecret asks for.
@@ -187,7 +207,7 @@ impl ExternalSecret {
             wants.push(Want { place: format!("dataFrom[{place}]"), store, how, remote });
         }
         let name = text(object, "/metadata/name")?;
-        Some(Self { namespace, name, wants, ready: ready(object) })
+        Some(Self { namespace, name, wants, ready: Ready::of(object) })
     }
 
     /// `namespace/name`.
@@ -214,13 +234,17 @@ fn text(value: &Value, path: &str) -> Option<String> {
     value.pointer(path)?.as_str().map(str::to_owned)
 }
 
-/// The condition `Ready`, and its reason.
-fn ready(object: &Value) -> Option<(bool, String)> {
-    let is_ready = |condition: &Value| text(condition, "/type").as_deref() == Some("Ready");
-    let mut conditions = items(object, "/status/conditions").map(|(_, condition)| condition);
-    let ready = conditions.find(|condition| is_ready(condition))?;
-    let status = text(ready, "/status")?;
-    Some((status == "True", text(ready, "/reason").unwrap_or_default()))
+impl Ready {
+    fn of(object: &Value) -> Option<Self> {
+        let named = |condition: &Value| text(condition, "/type").as_deref() == Some("Ready");
+        let mut conditions = items(object, "/status/conditions").map(|(_, condition)| condition);
+        let ready = conditions.find(|condition| named(condition))?;
+        Some(Self {
+            is_ready: text(ready, "/status")? == "True",
+            reason: text(ready, "/reason").unwrap_or_default(),
+            since: text(ready, "/lastTransitionTime").and_then(|since| since.parse().ok()),
+        })
+    }
 }
 
 /// In which versions of the API it was applied: what `kubectl apply` notes, and what server-side
@@ -277,11 +301,14 @@ mod tests {
                 ],
             },
             "status": { "conditions": [
-                { "type": "Ready", "status": "False", "reason": "SecretSyncedError" },
+                { "type": "Ready", "status": "False", "reason": "SecretSyncedError",
+                  "lastTransitionTime": "2026-01-01T00:00:00Z" },
             ] },
         });
         let external = ExternalSecret::parse(&object).unwrap();
-        assert_eq!(external.ready, Some((false, "SecretSyncedError".to_owned())));
+        let reason = "SecretSyncedError".to_owned();
+        let since = Some("2026-01-01T00:00:00Z".parse().unwrap());
+        assert_eq!(external.ready, Some(Ready { is_ready: false, reason, since }));
         let wants = external.wants.iter();
         let wants: Vec<_> =
             wants.map(|want| (want.place.as_str(), want.store.to_string(), want.how)).collect();

@@ -58,16 +58,6 @@ impl Ward {
         Ok(())
     }
 
-    /// Has ESO refresh the ExternalSecret now.
-    pub(super) async fn refresh(&self, why: &str) -> Result<()> {
-        let why = format!("force-sync={why}");
-        let external = "externalsecret/example-external-secret";
-        let namespace = self.site.namespace.as_str();
-        let annotate = ["annotate", external, "-n", namespace, "--overwrite", &why];
-        self.plane.kubectl().run(&annotate).await?;
-        Ok(())
-    }
-
     /// Changes a block in one place, looks, and puts the block back. The faults found, but for
     /// what ESO says about itself, which comes when it comes.
     pub(super) async fn with(&self, block: &str, from: &str, to: &str) -> Result<Vec<String>> {

@@ -1,9 +1,9 @@
 //! One ExternalSecret of a store that points at the service (pure).
 
-use super::super::eso::{ExternalSecret, Want};
+use super::super::eso::{ExternalSecret, Ready, Want};
 use super::super::report::Check;
 use super::key::{Kind, in_eso, see};
-use super::{Unread, symptom};
+use super::{Warning, symptom};
 use crate::http::code::Code;
 use crate::secrets::SecretName;
 
@@ -16,14 +16,11 @@ pub enum Outlook {
     Unjudged(&'static str),
 }
 
-/// The latest warning about an ExternalSecret, where there is one.
-pub type Warning = Result<Option<String>, Unread>;
-
 /// Looks at an ExternalSecret and what it wants.
 pub fn checks(
     external: &ExternalSecret,
     outlooks: &[(&Want, Outlook)],
-    warning: Option<&Warning>,
+    warning: &Warning,
 ) -> Vec<Check> {
     let subject = &format!("ExternalSecret {}", external.id());
     let mut checks = vec![readiness(subject, external, warning)];
@@ -39,24 +36,15 @@ pub fn checks(
     checks
 }
 
-fn readiness(subject: &str, external: &ExternalSecret, warning: Option<&Warning>) -> Check {
+fn readiness(subject: &str, external: &ExternalSecret, warning: &Warning) -> Check {
     const NAME: &str = "external-secret-ready";
     let reason = match &external.ready {
         None => return Check::unknown(NAME, subject, "ESO has not looked at it yet"),
-        Some((true, _)) => return Check::ok(NAME, subject, "it is Ready"),
-        Some((false, reason)) => reason,
+        Some(Ready { is_ready: true, .. }) => return Check::ok(NAME, subject, "it is Ready"),
+        Some(Ready { reason, .. }) => reason,
     };
-    let look = format!(
-        "Look at its events: kubectl describe externalsecret -n {} {}",
-        external.namespace, external.name
-    );
-    let (why, remedy) = match warning {
-        Some(Ok(Some(message))) => symptom::meaning(message)
-            .unwrap_or_else(|| ("its last warning says why".to_owned(), look)),
-        Some(Ok(None)) => ("no event of the last hour says why".to_owned(), look),
-        Some(Err(error)) => (format!("its events: {error}"), look),
-        None => ("its events were not read".to_owned(), look),
-    };
+    let (namespace, name) = (&external.namespace, &external.name);
+    let (why, remedy) = symptom::explain(warning, "ExternalSecret", Some(namespace), name);
     Check::fault(NAME, subject, format!("it is not Ready ({reason}): {why}"), remedy)
 }
 
@@ -89,6 +77,7 @@ fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
 mod tests {
     use super::super::super::eso::{How, Remote, StoreId};
     use super::super::super::report::Status;
+    use super::super::Unread;
     use super::super::testing::{faults, name, outcome};
     use super::*;
 
@@ -96,7 +85,7 @@ mod tests {
         ready: Option<(bool, &str)>,
         how: How,
         outlook: Outlook,
-        warning: Option<Warning>,
+        warning: Warning,
     ) -> Vec<Check> {
         let want = Want {
             place: "data[0]".to_owned(),
@@ -108,9 +97,13 @@ mod tests {
             namespace: "ns".to_owned(),
             name: "es".to_owned(),
             wants: vec![want.clone()],
-            ready: ready.map(|(ready, reason)| (ready, reason.to_owned())),
+            ready: ready.map(|(is_ready, reason)| Ready {
+                is_ready,
+                reason: reason.to_owned(),
+                since: None,
+            }),
         };
-        checks(&external, &[(&want, outlook)], warning.as_ref())
+        checks(&external, &[(&want, outlook)], &warning)
     }
 
     fn readable() -> Outlook {

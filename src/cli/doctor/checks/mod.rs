@@ -26,3 +26,7 @@ pub enum Unread {
     #[error("not looked at: {0}")]
     Failed(String),
 }
+
+/// The message of the latest warning about an object, where there is one; outer `None`: it was
+/// not asked for.
+pub type Warning = Option<Result<Option<String>, Unread>>;

@@ -1,12 +1,13 @@
 //! What the text of an ESO event means (pure). The text itself is not told: an error of a
 //! template's function may quote a value.
 
+use super::Warning;
 use super::key::see;
 use crate::http::code::Code;
 
 /// Texts that ESO and Go write where no code of ours is in the event: the part to look for, what
 /// it means, and what to do. docs/troubleshooting.md has them all.
-pub const SYMPTOMS: [(&str, &str, &str); 15] = [
+pub const SYMPTOMS: [(&str, &str, &str); 18] = [
     (
         "certificate signed by unknown authority",
         "ESO does not trust the certificate of the service",
@@ -50,7 +51,7 @@ pub const SYMPTOMS: [(&str, &str, &str); 15] = [
     ),
     (
         "is not ready",
-        "the store was not Ready: ESO could not connect when it last tried",
+        "the store was not Ready when ESO last tried",
         "See the store's own checks; ESO tries again within minutes",
     ),
     (
@@ -62,6 +63,21 @@ pub const SYMPTOMS: [(&str, &str, &str); 15] = [
         "no namespace on ClusterScoped webhook secret",
         "the store's reference to the token's Secret has no namespace",
         "Add namespace to it",
+    ),
+    (
+        "missing namespace on caProvider secret",
+        "the store's caProvider has no namespace",
+        "Add namespace to it",
+    ),
+    (
+        "cannot get Kubernetes secret",
+        "what the store's caProvider names is not there",
+        "Name the Secret and its key that hold the CA",
+    ),
+    (
+        "cannot find secret data for key",
+        "the entry that the store's caProvider names is not there",
+        "Name the key that holds the CA",
     ),
     (
         "invalid header field value",
@@ -102,6 +118,26 @@ pub fn meaning(message: &str) -> Option<(String, String)> {
         "Something between ESO and the service answers, or rewrites its answers: pass TLS through"
             .to_owned(),
     ))
+}
+
+/// Why an object is not Ready, by the latest warning about it, and what to do.
+pub fn explain(
+    warning: &Warning,
+    kind: &str,
+    namespace: Option<&str>,
+    name: &str,
+) -> (String, String) {
+    let namespace = namespace.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    let look =
+        format!("Look at its events: kubectl describe {}{namespace} {name}", kind.to_lowercase());
+    match warning {
+        Some(Ok(Some(message))) => {
+            meaning(message).unwrap_or_else(|| ("its last warning says why".to_owned(), look))
+        }
+        Some(Ok(None)) => ("no event that is still there says why".to_owned(), look),
+        Some(Err(error)) => (format!("its events: {error}"), look),
+        None => ("its events were not read".to_owned(), look),
+    }
 }
 
 /// Whether a status line with this code stands in `message`.

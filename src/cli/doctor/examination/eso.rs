@@ -65,6 +65,10 @@ impl Examination {
         let mut checks = Vec::new();
         for store in stores {
             let ca = trust::ca(eso, store).await;
+            let (id, ready) = (&store.id, store.ready.as_ref());
+            let last =
+                eso.cluster.last_warning(id.kind(), id.namespace.as_deref(), &id.name, ready);
+            let warning = last.await;
             let properties_wanted = wants
                 .iter()
                 .any(|(_, want)| want.store == store.id && !want.remote.property.is_empty());
@@ -78,6 +82,7 @@ impl Examination {
                 properties_wanted,
                 ca: &ca,
                 compared: &self.compare(store, &ca).await,
+                warning: &warning,
                 now,
             };
             checks.extend(store::checks(store, &facts));
@@ -109,12 +114,10 @@ impl Examination {
             if outlooks.is_empty() {
                 continue;
             }
-            let mut warning = None;
-            if external.ready.as_ref().is_some_and(|(ready, _)| !ready) {
-                let last = eso.cluster.last_warning(&external.namespace, &external.name);
-                warning = Some(last.await);
-            }
-            checks.extend(external_secret::checks(external, &outlooks, warning.as_ref()));
+            let (namespace, ready) = (Some(external.namespace.as_str()), external.ready.as_ref());
+            let warning =
+                eso.cluster.last_warning("ExternalSecret", namespace, &external.name, ready).await;
+            checks.extend(external_secret::checks(external, &outlooks, &warning));
         }
         checks
     }

@@ -26,7 +26,7 @@ impl Examination {
         let at = self.url.as_ref().unwrap_or(&asked).authority();
         let unreached = match shake(&at, &asked.host, Arc::clone(&roots)).await {
             Ok(verdict) => return Compared::With(at, verdict),
-            Err(error) => format!("{at} cannot be reached from here ({})", error.kind()),
+            Err(error) => format!("{at} cannot be reached from here ({error})"),
         };
         let Some(name) = &self.tls_secret else { return Compared::Nothing(unreached) };
         let read = self.store.read(name).await.ok();

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::certificate::{self, Ca, Compared};
 use super::url::Url;
-use super::{authorization, template};
+use super::{Warning, authorization, symptom, template};
 use crate::auth::TokenRules;
 use crate::cli::doctor::eso::{BadReference, NamedSecret, Remote, Store};
 use crate::cli::doctor::report::Check;
@@ -35,6 +35,8 @@ pub struct Facts<'f> {
     pub properties_wanted: bool,
     pub ca: &'f Ca,
     pub compared: &'f Compared,
+    /// The latest warning about it, where it is not Ready.
+    pub warning: &'f Warning,
     pub now: Timestamp,
 }
 
@@ -62,18 +64,26 @@ pub fn checks(store: &Store, facts: &Facts<'_>) -> Vec<Check> {
         certificate::check(subject, host, facts.ca, facts.compared),
     ];
     checks.extend(authorization::checks(subject, store, facts));
-    checks.push(match store.ready {
-        Some(true) => Check::ok("store-ready", subject, "ESO can connect"),
-        Some(false) => Check::fault(
-            "store-ready",
-            subject,
-            "it is not Ready: ESO could not connect when it last tried, and asks it nothing",
-            "See that the URL's host and port lead to the service from ESO's pod; ESO tries again \
-             within minutes",
-        ),
-        None => Check::unknown("store-ready", subject, "ESO has not looked at it yet"),
-    });
+    checks.push(readiness(subject, store, facts));
     checks
+}
+
+fn readiness(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
+    const NAME: &str = "store-ready";
+    match &store.ready {
+        None => Check::unknown(NAME, subject, "ESO has not looked at it yet"),
+        Some(ready) if ready.is_ready => Check::ok(NAME, subject, "ESO can connect"),
+        Some(_) => {
+            let (why, remedy) = symptom::explain(
+                facts.warning,
+                store.id.kind(),
+                store.id.namespace.as_deref(),
+                &store.id.name,
+            );
+            let finding = format!("it is not Ready, so that ESO does not ask it: {why}");
+            Check::fault(NAME, subject, finding, remedy)
+        }
+    }
 }
 
 fn version(subject: &str, store: &Store) -> Check {

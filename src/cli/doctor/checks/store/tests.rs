@@ -60,6 +60,7 @@ fn look_beside(object: &Value, theirs: Read, properties_wanted: bool) -> Vec<Che
         properties_wanted,
         ca: &Ca::None,
         compared: &Compared::Nothing(String::new()),
+        warning: &None,
         now: Timestamp::from_second(NOW).unwrap(),
     };
     checks(&store, &facts)
