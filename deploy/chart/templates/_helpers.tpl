@@ -1,0 +1,69 @@
+{{/* The name of the objects. */}}
+{{- define "vsecm-scout.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The labels that select the pods, and never change. */}}
+{{- define "vsecm-scout.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* The labels of every object. */}}
+{{- define "vsecm-scout.labels" -}}
+{{ include "vsecm-scout.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "vsecm-scout.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "vsecm-scout.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name is needed where serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "vsecm-scout.tlsSecretName" -}}
+{{- default (printf "%s-tls" (include "vsecm-scout.fullname" .)) .Values.tls.secretName -}}
+{{- end -}}
+
+{{- define "vsecm-scout.tokenNamespace" -}}
+{{- default .Release.Namespace .Values.token.namespace -}}
+{{- end -}}
+
+{{/* The name that callers in this cluster know the service by. */}}
+{{- define "vsecm-scout.host" -}}
+{{- printf "%s.%s.svc.cluster.local" (include "vsecm-scout.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* What Pod Security "restricted" demands of a container, and a root filesystem that is read-only. */}}
+{{- define "vsecm-scout.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The same of a pod. The user is that of the image. */}}
+{{- define "vsecm-scout.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* The labels of the pod of `helm test`, which is none of the Service's. */}}
+{{- define "vsecm-scout.testLabels" -}}
+app.kubernetes.io/name: {{ include "vsecm-scout.fullname" . }}-test
+{{- end -}}
