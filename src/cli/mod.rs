@@ -4,6 +4,7 @@ mod dev;
 mod doctor;
 #[cfg(test)]
 mod documented;
+mod dumps;
 mod logging;
 mod metrics;
 mod process;

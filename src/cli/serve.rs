@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args as _, FromArgMatches};
 
+use super::dumps;
 use super::logging::{self, LogFormat};
 use super::rules::{RulesArgs, Serving};
 use super::service::{Service, Setup};
@@ -111,6 +112,7 @@ pub struct Args {
 /// Serves until it is told to stop.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    dumps::forbid().context("core dumps cannot be forbidden")?;
     let log = logging::start(LogFormat::or_default(args.log_format))?;
     Service::bind(args.into_setup().await?, &log)?.run().await
 }
