@@ -1,6 +1,7 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
 mod doctor;
+mod deploy;
 mod harness;
 mod in_cluster;
 mod large_values;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         shared_reads::tests(),
         large_values::tests(),
         monitoring::tests(),
+        deploy::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);

@@ -19,8 +19,13 @@ const README: &str = include_str!("../../README.md");
 
 /// The block of README behind `<!-- block: NAME -->`, without its fences.
 pub(crate) fn readme(block: &str) -> Result<&'static str> {
-    let marked = README.split(&format!("<!-- block: {block} -->\n```")).nth(1);
-    let fenced = marked.with_context(|| format!("README has no block {block}"))?;
+    block_of(README, block)
+}
+
+/// The block of a page behind `<!-- block: NAME -->`, without its fences.
+pub(crate) fn block_of<'page>(page: &'page str, block: &str) -> Result<&'page str> {
+    let marked = page.split(&format!("<!-- block: {block} -->\n```")).nth(1);
+    let fenced = marked.with_context(|| format!("there is no block {block}"))?;
     let text = fenced.split("```").next().unwrap_or_default();
     Ok(text.split_once('\n').map_or("", |(_, text)| text))
 }

@@ -62,8 +62,17 @@ pub async fn connect(
     config: Arc<ClientConfig>,
     address: SocketAddr,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_to("localhost", config, address).await
+}
+
+/// Connects to a server whose certificate must hold `name`.
+pub async fn connect_to(
+    name: &str,
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
-    let name = "localhost".try_into().unwrap();
+    let name = name.to_owned().try_into().unwrap();
     TlsConnector::from(config).connect(name, tcp).await
 }
 

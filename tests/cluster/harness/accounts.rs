@@ -64,7 +64,11 @@ impl ControlPlane {
             core::ServiceAccount { metadata: named(name), ..core::ServiceAccount::default() };
         let accounts: Api<core::ServiceAccount> = Api::namespaced(self.client().await?, namespace);
         accounts.create(&PostParams::default(), &account).await?;
+        self.token_of(namespace, name).await
+    }
 
+    /// Issues a token for a ServiceAccount that is there, good for an hour.
+    pub(crate) async fn token_of(&self, namespace: &str, name: &str) -> Result<ServiceAccount> {
         let file = |extension: &str| self.folder().join(format!("{namespace}.{name}.{extension}"));
         let (token_file, kubeconfig) = (file("token"), file("kubeconfig"));
         fs::write(&token_file, self.token(namespace, name).await?)?;

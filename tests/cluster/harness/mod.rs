@@ -43,6 +43,6 @@ pub(crate) use audit::AuditEvent;
 pub(crate) use control_plane::{ControlPlane, Options};
 pub(crate) use eso::{Eso, install_crds};
 pub(crate) use kubectl::Kubectl;
-pub(crate) use parts::Parts;
-pub(crate) use trials::{shared, shutdown, trial};
+pub(crate) use parts::{DeployParts, Parts};
+pub(crate) use trials::{deploy_trial, shared, shutdown, trial};
 pub(crate) use wait::eventually;

@@ -23,6 +23,16 @@ pub(crate) struct Parts {
     pub(crate) external_secrets_crds: PathBuf,
 }
 
+/// What the tests of `deploy/` need besides.
+#[derive(Clone, Debug)]
+pub(crate) struct DeployParts {
+    /// helm.
+    pub(crate) helm: PathBuf,
+    /// The custom resource definitions of cert-manager and the Prometheus operator that the
+    /// manifests use, in one YAML file.
+    pub(crate) crds: PathBuf,
+}
+
 /// A part that is not where it is looked for.
 #[derive(Debug, Error)]
 #[error("{} is not there: {BUILD_SCRIPT} builds what the cluster tests run", .0.display())]
@@ -32,8 +42,7 @@ impl Parts {
     /// Finds all parts: those that variables name (see docs/development.md), the others
     /// where the build script puts them.
     pub(crate) fn find() -> Result<Self, Missing> {
-        let built = path_in("VSECM_SCOUT_TEST_PARTS")
-            .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cluster-parts"));
+        let built = built();
         let assets = path_in("KUBEBUILDER_ASSETS").unwrap_or_else(|| built.clone());
         let eso = path_in("VSECM_SCOUT_TEST_ESO").unwrap_or_else(|| built.join("external-secrets"));
         Ok(Self {
@@ -44,6 +53,21 @@ impl Parts {
             external_secrets_crds: present(built.join("external-secrets-crds.yaml"))?,
         })
     }
+}
+
+impl DeployParts {
+    /// Finds them, as [`Parts::find`] does.
+    pub(crate) fn find() -> Result<Self, Missing> {
+        let built = built();
+        let helm = path_in("VSECM_SCOUT_TEST_HELM").unwrap_or_else(|| built.join("helm"));
+        Ok(Self { helm: present(helm)?, crds: present(built.join("deploy-crds.yaml"))? })
+    }
+}
+
+/// Where the build script puts the parts.
+fn built() -> PathBuf {
+    path_in("VSECM_SCOUT_TEST_PARTS")
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/cluster-parts"))
 }
 
 /// The path that a variable names; an empty variable is none.

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
 use super::control_plane::{ControlPlane, Options};
-use super::parts::{BUILD_SCRIPT, Parts};
+use super::parts::{BUILD_SCRIPT, DeployParts, Missing, Parts};
 
 /// One runtime for all tests: what a test leaves on the shared control plane may
 /// outlive the test.
@@ -24,7 +24,23 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = Result<()>>,
 {
-    let missing = Parts::find().err();
+    trial_unless(Parts::find().err(), name, test)
+}
+
+/// [`trial`] that needs the parts of `deploy/` too.
+pub(crate) fn deploy_trial<F, Fut>(name: &str, test: F) -> Trial
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<()>>,
+{
+    trial_unless(Parts::find().err().or(DeployParts::find().err()), name, test)
+}
+
+fn trial_unless<F, Fut>(missing: Option<Missing>, name: &str, test: F) -> Trial
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<()>>,
+{
     let required =
         env::var_os("VSECM_SCOUT_TEST_REQUIRE_CLUSTER").is_some_and(|value| value == "1");
     let ignored = missing.is_some() && !required;
