@@ -46,7 +46,7 @@ async fn the_chart_installs_upgrades_and_leaves() -> Result<()> {
     let kinds = "deployment,service,serviceaccount,role,rolebinding,networkpolicy,pdb,hpa,certificate,issuer";
     let ours = "--selector app.kubernetes.io/instance=vsecm-scout --output name";
     let get = format!("kubectl get {kinds} --namespace default {ours}");
-    ensure!(site.run(&get).await?.lines().count() == 16);
+    ensure!(site.run(&get).await?.lines().count() == 15);
     site.run("helm uninstall vsecm-scout --namespace default").await?;
     let left = site.run(&get).await?;
     ensure!(left.is_empty(), "{left}");
