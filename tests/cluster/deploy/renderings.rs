@@ -50,6 +50,7 @@ async fn is_valid_and_admitted(prefix: &str, flags: &str, name: &str) -> Result<
         site.plane.service_account(&site.namespace, account).await?;
     }
     admit(&site, pod).await?;
+    the_pods_are_selected(&site, name, pod).await?;
     // Admission is on, and sees the difference.
     let mut loose = pod.clone();
     loose["spec"]["containers"][0]["securityContext"] = Value::Null;
@@ -61,6 +62,39 @@ async fn is_valid_and_admitted(prefix: &str, flags: &str, name: &str) -> Result<
     let refused = kubectl.run_with(&apply, &mistyped).await;
     ensure!(refused.is_err_and(|error| format!("{error:#}").contains("unknown field")));
     Ok(())
+}
+
+/// What is meant for the pods finds them, and Prometheus finds the Service that it is to scrape.
+async fn the_pods_are_selected(site: &Site, name: &str, pod: &Value) -> Result<()> {
+    let services = site.object("services").await?;
+    let services = services["items"].as_array().context("no Services")?;
+    ensure!(services.len() == 2);
+    let mut selectors: Vec<Value> =
+        services.iter().map(|service| service["spec"]["selector"].clone()).collect();
+    let optional = [("networkpolicies", "podSelector"), ("poddisruptionbudgets", "selector")];
+    for (kind, field) in optional {
+        let objects = site.object(kind).await?;
+        let objects = objects["items"].as_array().context("no list")?;
+        selectors.extend(objects.iter().map(|object| object["spec"][field]["matchLabels"].clone()));
+    }
+    for selector in &selectors {
+        ensure!(selects(selector, &pod["metadata"]["labels"])?, "{selector}");
+    }
+    if let Ok(monitor) = site.object(&format!("servicemonitor/{name}")).await {
+        let selector = &monitor["spec"]["selector"]["matchLabels"];
+        let port = &monitor["spec"]["endpoints"][0]["port"];
+        for service in services {
+            let is_admin = service["spec"]["ports"][0]["name"] == *port;
+            ensure!(selects(selector, &service["metadata"]["labels"])? == is_admin);
+        }
+    }
+    Ok(())
+}
+
+/// Whether something with these labels is selected.
+fn selects(selector: &Value, labels: &Value) -> Result<bool> {
+    let selector = selector.as_object().context("no selector")?;
+    Ok(!selector.is_empty() && selector.iter().all(|(label, value)| labels[label] == *value))
 }
 
 /// Asks the API server whether it would create a Pod of this template.
