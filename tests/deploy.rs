@@ -65,7 +65,7 @@ fn pods_have_longer_to_end_than_the_drain_takes() {
         let default = help.split(&format!("--{flag} <")).nth(1)?.split("[default: ").nth(1)?;
         default.split("s]").next()?.parse().ok()
     };
-    let drain = seconds("shutdown-delay").unwrap_or(0) + seconds("shutdown-grace").unwrap();
+    let drain = seconds("shutdown-delay").unwrap() + seconds("shutdown-grace").unwrap();
     let pods = yaml("deploy/chart/values.yaml")["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(pods >= drain + 5, "{pods} s for a drain of {drain} s");
 }
