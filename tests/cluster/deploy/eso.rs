@@ -9,8 +9,9 @@ use kube::Api;
 use libtest_mimic::Trial;
 
 use super::chart::program;
-use super::site::Site;
+use super::site::{PAGE, Site};
 use crate::harness::{ControlPlane, Options, Parts, deploy_trial};
+use crate::scout::block_of;
 use crate::support::certs::Ca;
 
 const URL: &str = "https://vsecm-scout.default.svc.cluster.local:8443/";
@@ -65,9 +66,11 @@ async fn eso_gets_every_example() -> Result<()> {
     let url = "postgres://scout:correct+horse+%22battery%22+staple@db.example.com/app";
     ensure!(got("scout-template").await? == of(&[("url", url)]));
 
-    // The token Secret of deploy/eso is one that the API server and ESO take.
-    let token = include_str!("../../../deploy/eso/token-secret.yaml");
-    kubectl.run_with(&["apply", "--dry-run=server", "--validate=strict", "-f", "-"], token).await?;
+    // As they stand, the files are such as the API server takes.
+    let dry_run = "kubectl apply --dry-run=server --validate=strict";
+    let commands = block_of(PAGE, "eso")?.replace("kubectl apply", dry_run);
+    site.run(&commands).await?;
+    site.run(&format!("{dry_run} -f deploy/eso/token-secret.yaml")).await?;
     Ok(())
 }
 

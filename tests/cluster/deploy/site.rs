@@ -15,7 +15,8 @@ use crate::harness::{ControlPlane, DeployParts, Kubectl};
 use crate::scout::block_of;
 use crate::support::certs::Ca;
 
-const PAGE: &str = include_str!("../../../docs/install.md");
+/// The page that tells how to install.
+pub(super) const PAGE: &str = include_str!("../../../docs/install.md");
 
 /// The namespace's own labels make the API server refuse pods that are not "restricted".
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
