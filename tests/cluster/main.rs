@@ -1,7 +1,7 @@
 //! Tests on a real control plane, with a real External Secrets Operator.
 
-mod doctor;
 mod deploy;
+mod doctor;
 mod harness;
 mod in_cluster;
 mod large_values;
