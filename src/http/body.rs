@@ -9,8 +9,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::admission::Slot;
 use super::connection::Activity;
+use super::in_flight::Slot;
 
 /// The most that is handed to a connection at once: what a slow reader must take for its answer
 /// to count as moving.
@@ -107,7 +107,7 @@ mod tests {
     use http_body_util::BodyExt;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::admission::InFlight;
+    use super::super::in_flight::InFlight;
     use super::*;
 
     /// What holds the one slot that there is, and a look at how many are taken.

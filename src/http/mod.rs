@@ -7,6 +7,7 @@ mod audit;
 mod body;
 pub mod code;
 mod connection;
+mod in_flight;
 mod metrics;
 pub mod problem;
 mod readiness;
@@ -19,7 +20,6 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::any;
 
-use admission::InFlight;
 pub use audit::RequestIds;
 pub use connection::{Activity, Connection, Neglect, Standing};
 pub use metrics::Metrics;
@@ -27,6 +27,7 @@ pub use readiness::{Readiness, TokenSeen};
 pub use webhook::Scout;
 
 use code::Code;
+use in_flight::InFlight;
 use problem::Problem;
 
 /// The router of the HTTPS port. It answers whatever is asked, up to `max_requests` at a time, with
