@@ -2,6 +2,7 @@
 
 mod deploy;
 mod doctor;
+mod external_secrets;
 mod harness;
 mod in_cluster;
 mod large_values;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         large_values::tests(),
         monitoring::tests(),
         deploy::tests(),
+        external_secrets::tests(),
     ];
     let tests = tests.into_iter().flatten().collect();
     let conclusion = run(&Arguments::from_args(), tests);

@@ -42,7 +42,8 @@ impl Site {
     pub(crate) async fn new(plane: &ControlPlane, prefix: &str) -> Result<Self> {
         let namespace = plane.namespace(prefix).await?;
         let account = plane.service_account(&namespace, "vsecm-scout").await?;
-        let token = token(r#"{"sub":"eso"}"#);
+        // With an end, or the service would warn of it.
+        let token = token(r#"{"sub":"eso","exp":4102444800}"#);
         let site = Self { namespace, account, token };
         let kubectl = plane.kubectl();
         for block in ["role", "token-secret", "served-secret"] {
