@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Event;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -41,12 +42,22 @@ async fn five_hundred_at_once() -> Result<()> {
         let target = stage.target(&format!("es{number}")).await?;
         ensure!(target.is_some_and(|target| target.text("v").ok() == Some(&*number.to_string())));
     }
+    ensure!(validations(&plane, &stage).await? >= 5, "the store was validated all the time");
     let requests = stage.requests();
     ensure!(requests.len() >= COUNT && requests.iter().all(|line| line["status"] == 200));
     let lines = stage.scout.process.log();
     let loud: Vec<_> = lines.iter().filter(|line| line["level"] != "INFO").collect();
     ensure!(loud.is_empty(), "{loud:#?}");
     Ok(())
+}
+
+/// How often ESO has told that it has validated the store: a bare TCP connect each time.
+async fn validations(plane: &ControlPlane, stage: &Stage) -> Result<i32> {
+    // What has no namespace has its events in this one.
+    let events: Api<Event> = Api::namespaced(plane.client().await?, "default");
+    let store = format!("involvedObject.name={},reason=Valid", stage.namespace);
+    let events = events.list(&ListParams::default().fields(&store)).await?;
+    Ok(events.iter().filter_map(|event| event.count).sum())
 }
 
 /// Creates ExternalSecrets `es0`, `es1` and so on, each for the Secret of its number.
