@@ -1,0 +1,3 @@
+module vsecm-scout.test/go-client
+
+go 1.26
