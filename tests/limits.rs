@@ -192,7 +192,7 @@ async fn http2_without_a_stream_is_told_to_go_away() {
     let sender = client::http2_on(stream).await;
     eventually("it is closed", || std::future::ready(sender.is_closed())).await;
 
-    let mut silent = frames::connect(&running).await;
+    let mut silent = frames::connect(running.roots.clone(), running.address).await;
     let said = frames::until_closed(&mut silent).await;
     assert!(frames::has(&said, frames::GOAWAY), "a client that reacts to nothing is closed too");
     eventually("both are counted", async || running.closed("idle") == 2.0).await;
@@ -202,7 +202,7 @@ async fn http2_without_a_stream_is_told_to_go_away() {
 async fn a_flood_of_http2_resets_ends_its_connection() {
     let site = Site::new();
     let running = site.start(LIMITS);
-    let mut stream = frames::connect(&running).await;
+    let mut stream = frames::connect(running.roots.clone(), running.address).await;
     let mut flood = Vec::new();
     for stream in 0..20_000 {
         flood.extend(frames::get(2 * stream + 1));
@@ -219,7 +219,7 @@ async fn a_flood_of_http2_resets_ends_its_connection() {
 async fn a_flood_of_http2_continuations_ends_its_connection() {
     let site = Site::new();
     let running = site.start(LIMITS);
-    let mut stream = frames::connect(&running).await;
+    let mut stream = frames::connect(running.roots.clone(), running.address).await;
     let mut flood = frames::frame(frames::HEADERS, 0, 1, &[0x82]);
     for _ in 0..1000 {
         // A literal header field, name and value of one byte, not indexed.

@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use support::client::{self, Offer};
 use support::folder::{HTTPS, Site, admin};
 use support::process::{Running, wait_until};
-use support::{SOON, eventually};
+use support::{SOON, eventually, frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -58,6 +58,22 @@ async fn bare_connects_leave_neither_a_warning_nor_a_file() {
         drop(TcpStream::connect(address).await.unwrap());
     }
     wait_until("all are closed", || open_files(&running) <= before);
+    assert_eq!(warnings(&running), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_http2_resets_leaves_no_warning() {
+    let site = Site::new();
+    let mut running = Running::start(&mut site.serve());
+    let address = running.address(HTTPS);
+    let mut stream = frames::connect(site.ca.roots(), address).await;
+    for number in 0..20_000 {
+        let flood = [frames::get(2 * number + 1), frames::reset(2 * number + 1)].concat();
+        if stream.write_all(&flood).await.is_err() {
+            break;
+        }
+    }
+    frames::until_closed(&mut stream).await;
     assert_eq!(warnings(&running), Vec::<String>::new());
 }
 

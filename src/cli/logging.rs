@@ -10,6 +10,10 @@ use tracing_subscriber::EnvFilter;
 /// not block a request.
 const WAITING_LINES: usize = 8192;
 
+/// The levels where RUST_LOG does not say otherwise. What a peer does below HTTP is no warning,
+/// which is what h2 and rustls make of it: it is counted, by the reason why its connection ended.
+const LEVELS: &str = "info,h2=error,rustls=error";
+
 /// What is not logged at any level: h2 quotes paths that it finds malformed, query strings and all.
 const NEVER: &str = "h2::server=off";
 
@@ -41,7 +45,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     // A level for one target alone leaves the others as they are.
     let levels = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder()
-        .parse(format!("info,{levels}"))
+        .parse(format!("{LEVELS},{levels}"))
         .context("RUST_LOG")?
         .add_directive(NEVER.parse()?);
     let (writer, guard) = NonBlockingBuilder::default()

@@ -1,5 +1,9 @@
 //! HTTP/2 frames, written by hand: what a well-made client never sends.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -7,7 +11,6 @@ use tokio_rustls::client::TlsStream;
 
 use super::SOON;
 use super::client::Offer;
-use super::service::Running;
 
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
@@ -39,9 +42,8 @@ pub fn reset(stream: u32) -> Vec<u8> {
 }
 
 /// A connection that has begun to speak HTTP/2.
-pub async fn connect(running: &Running) -> TlsStream<TcpStream> {
-    let offer = Offer::new(running.roots.clone(), &["h2"]);
-    let mut stream = offer.connect(running.address).await.unwrap();
+pub async fn connect(roots: Arc<RootCertStore>, address: SocketAddr) -> TlsStream<TcpStream> {
+    let mut stream = Offer::new(roots, &["h2"]).connect(address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
     stream
