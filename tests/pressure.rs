@@ -1,15 +1,21 @@
 //! The program under pressure, as a process: too few files, a log that nobody reads, memory, and
 //! an end in the middle of traffic.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod support;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
 use support::client::{self, Offer};
@@ -23,22 +29,16 @@ use tokio::time::timeout;
 
 const PATH: &str = "/webhook?key=a&property=value";
 
-/// `command`, but with a limit on open files, soft and hard.
-fn with_open_files(command: &Command, limit: usize) -> Command {
+/// `command`, but with a limit as `ulimit` takes it, soft and hard.
+fn limited(command: &Command, limit: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]);
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
     shell.arg(command.get_program()).args(command.get_args());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }
     shell
-}
-
-/// How many files the process has open. It is none to whoever may not look: since the process
-/// forbids core dumps, the kernel shows its files to root alone.
-fn open_files(running: &Running) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", running.id())).map_or(0, Iterator::count)
 }
 
 fn warnings(running: &Running) -> Vec<String> {
@@ -53,11 +53,11 @@ async fn bare_connects_leave_neither_a_warning_nor_a_file() {
     let mut running = Running::start(&mut site.serve());
     let address = running.address(HTTPS);
     wait_until("it is ready", || admin(&mut running, "/readyz").0 == 200);
-    let before = open_files(&running);
+    let before = running.open_files();
     for _ in 0..500 {
         drop(TcpStream::connect(address).await.unwrap());
     }
-    wait_until("all are closed", || open_files(&running) <= before);
+    wait_until("all are closed", || running.open_files() <= before);
     assert_eq!(warnings(&running), Vec::<String>::new());
 }
 
@@ -80,7 +80,7 @@ async fn a_flood_of_http2_resets_leaves_no_warning() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_few_files_the_cap_is_cut_and_a_flood_passes() {
     let site = Site::new();
-    let mut running = Running::start(&mut with_open_files(&site.serve(), 64));
+    let mut running = Running::start(&mut limited(&site.serve(), "-n 64"));
     let address = running.address(HTTPS);
     running.find("warning that the cap is cut", |line| {
         line["message"].as_str()?.contains("cut to fit").then_some(())
@@ -92,7 +92,7 @@ async fn with_few_files_the_cap_is_cut_and_a_flood_passes() {
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers beside the flood", async || ask().await.is_ok_and(|a| a.status == 200))
         .await;
-    assert!(open_files(&running) <= 64);
+    assert!(running.open_files() <= 64);
     drop(flood);
     eventually("it answers after it", async || ask().await.is_ok_and(|a| a.status == 200)).await;
 }
@@ -124,14 +124,18 @@ fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
+/// How long connections are still accepted after the signal.
+const DELAY: Duration = Duration::from_secs(1);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_under_load_loses_no_request() {
     let site = Site::new();
+    let delay = format!("{DELAY:?}");
     let mut running =
-        Running::start(site.serve().args(["--shutdown-delay", "1s", "--shutdown-grace", "20s"]));
+        Running::start(site.serve().args(["--shutdown-delay", &delay, "--shutdown-grace", "20s"]));
     let address = running.address(HTTPS);
     wait_until("it is ready", || admin(&mut running, "/readyz").0 == 200);
-    let (ending, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (ending, answered) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
     let mut clients = JoinSet::new();
     for _ in 0..16 {
         let (roots, token) = (site.ca.roots(), site.token.clone());
@@ -139,7 +143,7 @@ async fn an_end_under_load_loses_no_request() {
         clients.spawn(ask_until_refused(address, roots, token, ending, answered));
     }
     wait_until("traffic", || answered.load(Ordering::SeqCst) > 100);
-    ending.store(true, Ordering::SeqCst);
+    ending.set(Instant::now()).unwrap();
     running.signal("TERM");
     while let Some(client) = clients.join_next().await {
         client.unwrap();
@@ -153,14 +157,15 @@ async fn ask_until_refused(
     address: SocketAddr,
     roots: Arc<RootCertStore>,
     token: String,
-    ending: Arc<AtomicBool>,
+    ending: Arc<OnceLock<Instant>>,
     answered: Arc<AtomicUsize>,
 ) {
     loop {
         let stream = match Offer::new(Arc::clone(&roots), &[]).connect(address).await {
             Ok(stream) => stream,
             Err(error) => {
-                assert!(ending.load(Ordering::SeqCst), "{error}");
+                let ending = ending.get().expect("nothing is refused before the signal");
+                assert!(ending.elapsed() >= DELAY, "within the delay: {error}");
                 assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "{error}");
                 return;
             }
@@ -185,17 +190,20 @@ fn promised(connections: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back() {
     const CLIENTS: usize = 400;
+    /// What the program may have of memory at all, in KiB: an allocation beyond it would end it.
+    const CEILING: usize = 96 * 1024;
     let site = Site::new();
     site.write(
         "large",
         "scout.vsecm.com/serve: 'true'",
         &format!("value: {}", "x".repeat(1 << 20)),
     );
-    let mut running = Running::start(&mut site.serve());
+    let mut running = Running::start(&mut limited(&site.serve(), &format!("-d {CEILING}")));
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
 
+    let before = running.memory("VmRSS:");
     let mut readers = Vec::new();
     for _ in 0..CLIENTS {
         let offer = Offer::new(site.ca.roots(), &[]);
@@ -223,6 +231,7 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
     let peak = running.memory("VmHWM:");
     assert!(peak <= promised(CLIENTS), "{peak} KiB at most");
     assert_eq!(ask().await.unwrap().status, 200);
+    wait_until("its memory comes back", || running.memory("VmRSS:") <= before + 16 * 1024);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -159,11 +159,11 @@ impl Connection {
         self.state().idle_since = Instant::now();
     }
 
-    /// Resolves when for `limit` either no request was under way or an answer did not move.
-    pub async fn neglected(&self, limit: Duration) -> Neglect {
+    /// Resolves when no request was under way for `idle`, or an answer did not move for `stalled`.
+    pub async fn neglected(&self, idle: Duration, stalled: Duration) -> Neglect {
         loop {
             let (neglect, since) = self.longest_quiet();
-            let due = since + limit;
+            let due = since + if neglect == Some(Neglect::Idle) { idle } else { stalled };
             match neglect {
                 Some(neglect) if due <= Instant::now() => return neglect,
                 _ => sleep_until(due).await,
@@ -259,14 +259,14 @@ mod tests {
     async fn a_connection_without_requests_is_idle_and_one_whose_answer_rests_is_stalled() {
         let connection = connection();
         let begun = Instant::now();
-        assert_eq!(connection.neglected(LIMIT).await, Neglect::Idle);
+        assert_eq!(connection.neglected(LIMIT, LIMIT).await, Neglect::Idle);
         assert_eq!(begun.elapsed(), LIMIT);
 
         let (moving, resting) = (connection.begin(), connection.begin());
         advance(2 * LIMIT).await;
         resting.progress();
         let begun = Instant::now();
-        let neglected = connection.neglected(LIMIT);
+        let neglected = connection.neglected(LIMIT, LIMIT);
         let progress = async {
             loop {
                 moving.progress();

@@ -33,6 +33,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 64;
 
+/// How long a client without a request may take to notice that its connection is to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What one HTTP/2 connection may send of bodies, which nobody reads.
 const WINDOW: u32 = 64 * 1024 - 1;
 
@@ -168,7 +171,7 @@ where
         () = connection.closing() => {
             if leaving.is_cancelled() { Closed::Shutdown } else { Closed::Done }
         }
-        neglect = connection.neglected(limit) => match neglect {
+        neglect = connection.neglected(limit, limit) => match neglect {
             Neglect::Idle => Closed::Idle,
             Neglect::Stalled => return Closed::Stalled,
         },
@@ -180,7 +183,7 @@ where
             Closed::Done => closed,
             worse => worse,
         },
-        neglect = connection.neglected(limit) => match neglect {
+        neglect = connection.neglected(limit.min(FAREWELL), limit) => match neglect {
             Neglect::Idle => closed,
             Neglect::Stalled => Closed::Stalled,
         },

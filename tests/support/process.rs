@@ -56,11 +56,27 @@ impl Running {
         self.child.id()
     }
 
+    /// How many files it has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
     /// A field of `/proc/PID/status` that is an amount of memory, in KiB.
     pub fn memory(&self, field: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The seconds for which it has occupied a processor.
+    pub fn cpu_seconds(&self) -> f64 {
+        // The first field holds the time in nanoseconds; it is kept for each thread.
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let times = threads.filter_map(|thread| {
+            let times = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            times.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        times.sum::<f64>() / 1e9
     }
 
     /// Everything on stdout so far.
