@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
@@ -41,6 +42,7 @@ fn main() {
         trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("a_second_signal_ends_at_once", &["kill"], second_signal),
+        trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -514,4 +516,38 @@ fn second_signal() {
     running.find("stop", |line| (line["message"] == "stopping").then_some(()));
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(1));
+}
+
+fn clock_jumps() {
+    let mut site = Site::new();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    site.token = token(&format!(r#"{{"nbf":{},"exp":{}}}"#, now - 1800, now + 1800));
+    site.write_token(&site.token);
+    // The library of faketime, which reads the offset anew at each look at the clock.
+    let mut faketime = Command::new("faketime");
+    let library = output(faketime.args(["-f", "+0", "sh", "-c", "printf %s \"$LD_PRELOAD\""]));
+    let clock = site.path("clock");
+    let set = |offset: &str| {
+        fs::write(site.path("new"), offset).unwrap();
+        fs::rename(site.path("new"), &clock).unwrap();
+    };
+    set("+0");
+    let mut command = site.serve();
+    command.env("LD_PRELOAD", String::from_utf8(library.stdout).unwrap());
+    command.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
+    command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut running = Running::start(&mut command);
+    for (offset, reason) in [
+        ("+0", "200"),
+        ("+3600", "401 token-expired"),
+        ("-3600", "401 token-not-yet-valid"),
+        ("+0", "200"),
+    ] {
+        set(offset);
+        let answer = site.get(&mut running, "/webhook?key=a", &site.token);
+        let told = answer.reason.filter(|_| answer.status != 200).unwrap_or_default();
+        assert_eq!(format!("{} {told}", answer.status).trim(), reason, "{offset}");
+    }
+    let panics = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("panic"));
+    assert!(!running.log().iter().any(panics));
 }

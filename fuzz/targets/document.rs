@@ -62,7 +62,9 @@ fn expect<'e>(
     let steps: Vec<&str> = path.split('.').collect();
     let mut error = WalkError::NoSuchEntry;
     for taken in (1..=steps.len()).rev() {
-        let Some((entry, bytes)) = entries.get_key_value(&steps[..taken].join(".")) else { continue };
+        let Some((entry, bytes)) = entries.get_key_value(&steps[..taken].join(".")) else {
+            continue;
+        };
         if taken == steps.len() {
             return Ok(Ok((entry, None)));
         }

@@ -16,7 +16,8 @@ fuzz_target!(|raw: &str| {
     let encoding = if query.encoding == Encoding::Base64 { "base64" } else { "" };
 
     let plain = format!("key={}&property={}", encode(&name), encode(property));
-    let nested = format!("key={}", encode(&format!("key={}&path={}", encode(&name), encode(property))));
+    let nested =
+        format!("key={}", encode(&format!("key={}&path={}", encode(&name), encode(property))));
     for form in [plain, nested] {
         let again = Query::parse(&format!("{form}&encoding={encoding}&version="), &default);
         assert_eq!(again.as_ref(), Ok(&query), "{form}");
