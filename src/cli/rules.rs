@@ -15,7 +15,7 @@ use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};
 #[derive(clap::Args)]
 pub struct RulesArgs {
     /// Where Secrets are read: 'kubernetes', or 'manifests:DIR', a folder of Secret manifests.
-    /// Either is read anew for each request
+    /// Either is asked anew at each request
     #[arg(long, env = "VSECM_SCOUT_SOURCE", default_value = "kubernetes")]
     source: Source,
 
