@@ -30,9 +30,14 @@ pub struct Authenticator {
     secret: SecretName,
     rules: TokenRules,
     hash_key: hmac::Key,
-    /// The bearer that was last let in. It lets nobody in.
-    last: ArcSwapOption<SecretBytes>,
+    last: ArcSwapOption<LetIn>,
     metrics: Metrics,
+}
+
+/// The bearer that was last let in, with its hash for logs. It lets nobody in.
+struct LetIn {
+    bearer: SecretBytes,
+    hash: String,
 }
 
 /// A caller who was let in.
@@ -91,24 +96,30 @@ impl Authenticator {
     pub async fn authenticate(&self, bearer: Bearer<'_>) -> Result<Caller, AuthError> {
         let secret = self.store.read(&self.secret).await?;
         let judged = self.rules.judge(&secret, bearer, Timestamp::now());
-        if judged.is_ok() != self.expects(bearer) {
-            let last = judged.is_ok().then(|| Arc::new(bearer.as_str().into()));
-            self.last.store(last);
-        }
-        let Matched { token, is_previous } = judged?;
+        let last = self.last.load();
+        let same = last.as_deref().filter(|last| last.is(bearer));
+        let Matched { token, is_previous } = judged.inspect_err(|_| {
+            if same.is_some() {
+                self.last.store(None);
+            }
+        })?;
         if is_previous {
             self.metrics.previous_token_used();
         }
-        let subject = token.subject().map(str::to_owned);
-        Ok(Caller { subject, token_hash: self.hash(bearer) })
+        let token_hash = same.map(|last| last.hash.clone()).unwrap_or_else(|| {
+            let hash = self.hash(bearer);
+            let last = LetIn { bearer: bearer.as_str().into(), hash: hash.clone() };
+            self.last.store(Some(Arc::new(last)));
+            hash
+        });
+        Ok(Caller { subject: token.subject().map(str::to_owned), token_hash })
     }
 
     /// Whether [`authenticate`](Self::authenticate) will probably let this bearer in, because it
     /// was the last one to be let in. Work may begin on that, but nothing may be answered.
     #[must_use]
     pub fn expects(&self, bearer: Bearer<'_>) -> bool {
-        let last = self.last.load();
-        last.as_deref().is_some_and(|last| last.ct_eq(bearer.as_str().as_bytes()).into())
+        self.last.load().as_deref().is_some_and(|last| last.is(bearer))
     }
 
     /// Looks at the token without a bearer, for readiness and reports. It decides nothing about
@@ -124,5 +135,11 @@ impl Authenticator {
     fn hash(&self, bearer: Bearer<'_>) -> String {
         let tag = hmac::sign(&self.hash_key, bearer.as_str().as_bytes());
         tag.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl LetIn {
+    fn is(&self, bearer: Bearer<'_>) -> bool {
+        self.bearer.ct_eq(bearer.as_str().as_bytes()).into()
     }
 }
