@@ -43,6 +43,7 @@ fn main() {
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("a_second_signal_ends_at_once", &["kill"], second_signal),
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
+        trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -550,4 +551,29 @@ fn clock_jumps() {
     }
     let panics = |line: &Value| line["message"].as_str().is_some_and(|text| text.contains("panic"));
     assert!(!running.log().iter().any(panics));
+}
+
+fn doctor() {
+    let site = Site::new();
+    let doctor = |args: &[&str]| {
+        let mut command = vsecm_scout(site.folder.path());
+        let output = output(command.args(["doctor", "--source", "manifests:secrets"]).args(args));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains(&site.token), "{text}");
+        (output.status.code(), text)
+    };
+    let (status, text) = doctor(&[]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("✓ token Secret default/jwt-token: it holds a JWT\n"), "{text}");
+    let (status, text) = doctor(&["a", "--property", "value"]);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("✓ answer: 200, a text\n"), "{text}");
+
+    let (status, text) = doctor(&["a", "--property", "other", "--output", "json"]);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &report["ok"]), (Some(1), &Value::Bool(false)));
+    site.write_token(&token(r#"{"exp":1}"#));
+    let (status, text) = doctor(&[]);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("✗ token Secret default/jwt-token: the token has expired. "), "{text}");
 }

@@ -69,8 +69,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (output, key, property) = (args.output, args.key.clone(), args.property.clone());
     let examination = args.into_examination().await?;
     let checks = match key {
-        Some(key) => examination.of_key(&key, property.as_deref()).await,
-        None => examination.of_everything().await,
+        Some(key) => examination.of_key(&key, property.as_deref()).await?,
+        None => examination.of_everything().await?,
     };
     report::write(&checks, output, &mut std::io::stdout().lock())?;
     Ok(if report::has_faults(&checks) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

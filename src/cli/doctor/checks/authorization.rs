@@ -6,11 +6,12 @@ use super::store::Facts;
 use super::template::{self, BadHeader, BearerTemplate};
 use super::token;
 use crate::auth::{Bearer, Refusal};
-use crate::secrets::{ReadError, SecretBytes, SecretName};
+use crate::secrets::{ReadError, Secret, SecretBytes, SecretName};
+
+const NAME: &str = "store-authorization";
 
 /// The header, the Secret that it takes the token from, and whether that token is ours.
 pub fn checks(subject: &str, store: &Store, facts: &Facts<'_>) -> Vec<Check> {
-    const NAME: &str = "store-authorization";
     let remedy =
         "Say Authorization: \"Bearer {{ .jwt.token | trim }}\", with jwt among its secrets";
     let mut headers = store.webhook.headers.iter();
@@ -51,26 +52,50 @@ fn sent(
     name: &SecretName,
     facts: &Facts<'_>,
 ) -> Vec<Check> {
-    const NAME: &str = "store-authorization";
+    let (secret, bytes) = match entry(subject, template, name, facts) {
+        Ok(found) => found,
+        Err(check) => return vec![check],
+    };
+    let mut checks = vec![white_space(subject, template, bytes)];
+    let is_our_secret = facts.same_cluster && *name == facts.policy.token_secret;
+    if !is_our_secret {
+        checks.push(token::label("store-secret-label", &format!("Secret {name}"), name, secret));
+    }
+    checks.push(same_token(subject, bytes, name, facts));
+    checks
+}
+
+/// The Secret and the entry in it, or why there is none to look at.
+fn entry<'f>(
+    subject: &str,
+    template: &BearerTemplate,
+    name: &SecretName,
+    facts: &'f Facts<'_>,
+) -> Result<(&'f Secret, &'f SecretBytes), Check> {
     let secret = match facts.secrets.get(name) {
         Some(Ok(secret)) => secret,
         Some(Err(ReadError::NotFound)) => {
             let finding = format!("it takes the token from Secret {name}, which does not exist");
-            return vec![Check::fault(NAME, subject, finding, "Create it, or name the right one")];
+            return Err(Check::fault(NAME, subject, finding, "Create it, or name the right one"));
         }
         Some(Err(ReadError::Forbidden)) | None => {
             let finding = format!("Secret {name}: not looked at: RBAC forbids it to you");
-            return vec![Check::unknown(NAME, subject, finding)];
+            return Err(Check::unknown(NAME, subject, finding));
         }
-        Some(Err(error)) => return vec![Check::unknown(NAME, subject, error.to_string())],
+        Some(Err(error)) => return Err(Check::unknown(NAME, subject, error.to_string())),
     };
-    let entry = &template.entry;
-    let Some(bytes) = secret.entries.get(entry) else {
+    let bytes = secret.entries.get(&template.entry).ok_or_else(|| {
+        let entry = &template.entry;
         let finding = format!("its header names the entry {entry}, which Secret {name} lacks");
-        return vec![Check::fault(NAME, subject, finding, "Name the entry that holds the token")];
-    };
+        Check::fault(NAME, subject, finding, "Name the entry that holds the token")
+    })?;
+    Ok((secret, bytes))
+}
+
+fn white_space(subject: &str, template: &BearerTemplate, bytes: &SecretBytes) -> Check {
+    let entry = &template.entry;
     let ends_bare = bytes.trimmed_end().len() == bytes.len();
-    let mut checks = vec![match (template.trimmed, ends_bare) {
+    match (template.trimmed, ends_bare) {
         (true, _) => Check::ok(NAME, subject, format!("it sends the entry {entry}, trimmed")),
         (false, true) => Check::ok(
             NAME,
@@ -83,13 +108,7 @@ fn sent(
             format!("the entry {entry} ends in white space, and ESO refuses to send that"),
             "Add | trim to its header's template",
         ),
-    }];
-    let is_our_secret = facts.same_cluster && *name == facts.policy.token_secret;
-    if !is_our_secret {
-        checks.push(token::label("store-secret-label", &format!("Secret {name}"), name, secret));
     }
-    checks.push(same_token(subject, bytes, name, facts));
-    checks
 }
 
 /// Whether the service lets in what ESO sends.

@@ -1,6 +1,6 @@
 //! One ExternalSecret of a store that points at the service (pure).
 
-use super::super::eso::{ExternalSecret, Ready, Want};
+use super::super::eso::{ExternalSecret, How, Ready, Want};
 use super::super::report::Check;
 use super::key::{Kind, in_eso, see};
 use super::{Warning, symptom};
@@ -52,6 +52,10 @@ fn readiness(subject: &str, external: &ExternalSecret, warning: &Warning) -> Che
 fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
     const NAME: &str = "external-secret-reference";
     let place = &want.place;
+    if want.how == How::Find {
+        let finding = format!("{place}: ESO's webhook provider does not implement find");
+        return Some(Check::fault(NAME, subject, finding, "Use extract, or data"));
+    }
     match outlook {
         Outlook::Unjudged(why) => Some(Check::unknown(NAME, subject, format!("{place}: {why}"))),
         Outlook::Judged(secret, Err(code)) => {
@@ -75,7 +79,7 @@ fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::eso::{How, Remote, StoreId};
+    use super::super::super::eso::{Remote, StoreId};
     use super::super::super::report::Status;
     use super::super::Unread;
     use super::super::testing::{faults, name, outcome};

@@ -18,8 +18,11 @@ use crate::secrets::{Read, Secret};
 pub enum Kind {
     /// All entries, by their names.
     Entries(Vec<String>),
-    /// A text; `Some` where it is JSON: an object, or something else.
-    Text { object: bool },
+    /// A text.
+    Text {
+        /// Whether it is a JSON object.
+        object: bool,
+    },
     /// What a path into JSON leads to, as its source text.
     Json(&'static str),
     /// JSON's null.
@@ -96,7 +99,7 @@ fn is_object(bytes: &[u8]) -> bool {
 /// What ESO makes of an answer, with `jsonPath: "$"`; an error is its own.
 pub fn in_eso(kind: &Kind, how: How) -> Result<&'static str, &'static str> {
     match (how, kind) {
-        (How::Find, _) => Err("ESO's webhook provider does not implement find"),
+        (How::Find, _) => Err("nothing: its webhook provider does not implement find"),
         (How::Data, Kind::Entries(_)) => {
             Ok("one key that holds the whole object as JSON text, written anew by ESO")
         }

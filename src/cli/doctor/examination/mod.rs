@@ -16,7 +16,7 @@ use super::cluster::{Account, Cluster};
 use super::report::Check;
 use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
-use crate::secrets::{SecretName, SecretStore};
+use crate::secrets::{Read, ReadError, SecretName, SecretStore};
 
 /// How many calls are under way at once.
 const AT_ONCE: usize = 8;
@@ -52,9 +52,9 @@ pub struct EsoSide {
 
 impl Examination {
     /// Every check of the setup.
-    pub async fn of_everything(&self) -> Vec<Check> {
+    pub async fn of_everything(&self) -> anyhow::Result<Vec<Check>> {
         let now = Timestamp::now();
-        let token = self.store.read(&self.policy.token_secret).await;
+        let token = self.read(&self.policy.token_secret).await?;
         let eso_reads_it = self.eso.as_ref().is_some_and(|eso| eso.same_cluster);
         let mut checks =
             token::checks(&self.policy.token_secret, &self.rules, &token, now, eso_reads_it);
@@ -69,21 +69,29 @@ impl Examination {
                 "not looked at: a folder of manifests has no ESO; --eso-kubeconfig may name one",
             )),
         }
-        checks
+        Ok(checks)
     }
 
     /// How one key is read.
-    pub async fn of_key(&self, key: &str, property: Option<&str>) -> Vec<Check> {
+    pub async fn of_key(&self, key: &str, property: Option<&str>) -> anyhow::Result<Vec<Check>> {
         let query = key::query(&url::query_of_key(key, property), &self.policy);
-        let Ok(found) = &query else { return key::checks(&query, &self.policy, None) };
-        let read = self.store.read(&found.secret).await;
+        let Ok(found) = &query else { return Ok(key::checks(&query, &self.policy, None)) };
+        let read = self.read(&found.secret).await?;
         let mut checks = key::checks(&query, &self.policy, Some(&read));
         if let Some(cluster) = &self.cluster {
             let account = self.account(cluster).await;
             let answer = cluster.may(&account, &Question::get(&found.secret)).await;
             checks.push(access::of_key(&account.to_string(), &found.secret, &answer));
         }
-        checks
+        Ok(checks)
+    }
+
+    /// Reads a Secret. Where the API server cannot be asked at all, there is nothing to report.
+    async fn read(&self, name: &SecretName) -> anyhow::Result<Read> {
+        match self.store.read(name).await {
+            Err(error @ ReadError::Unavailable { .. }) => Err(anyhow::anyhow!("{error}")),
+            read => Ok(read),
+        }
     }
 
     async fn account(&self, cluster: &Cluster) -> Account {
