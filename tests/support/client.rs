@@ -71,7 +71,15 @@ pub async fn connect_to(
     config: Arc<ClientConfig>,
     address: SocketAddr,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(address).await?;
+    shake_hands(name, config, TcpStream::connect(address).await?).await
+}
+
+/// Shakes hands with such a server on an open connection.
+pub async fn shake_hands(
+    name: &str,
+    config: Arc<ClientConfig>,
+    tcp: TcpStream,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = name.to_owned().try_into().unwrap();
     TlsConnector::from(config).connect(name, tcp).await
 }
