@@ -71,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) elapsed: Duration,
     /// Of each request, from before its connection was opened, if it was fresh.
     pub(crate) latencies: Vec<Duration>,
+    /// Requests without an answer, on connections that are left open; elsewhere one ends the load.
+    pub(crate) failed: usize,
     /// Connections left open are closed when it is dropped.
     _open: oneshot::Sender<()>,
 }
@@ -124,13 +126,15 @@ impl Clients {
     async fn run(self, done: oneshot::Sender<Result<Outcome>>) {
         let (open, closed) = oneshot::channel();
         let (begun, asked) = (Instant::now(), Cell::new(0));
-        let clients = (0..self.load.clients).map(|_| self.client(begun, &asked));
+        let failed = Cell::new(0);
+        let clients = (0..self.load.clients).map(|_| self.client(begun, &asked, &failed));
         // Connections live as long as these.
         let (outcome, _senders) = match futures_util::future::try_join_all(clients).await {
             Ok(clients) => {
                 let (latencies, senders): (Vec<_>, Vec<_>) = clients.into_iter().unzip();
-                let latencies = latencies.concat();
-                (Ok(Outcome { elapsed: begun.elapsed(), latencies, _open: open }), senders)
+                let (elapsed, latencies) = (begun.elapsed(), latencies.concat());
+                let failed = failed.get();
+                (Ok(Outcome { elapsed, latencies, failed, _open: open }), senders)
             }
             Err(error) => (Err(error), Vec::new()),
         };
@@ -144,23 +148,34 @@ impl Clients {
         &self,
         begun: Instant,
         asked: &Cell<usize>,
+        failed: &Cell<usize>,
     ) -> Result<(Vec<Duration>, Vec<Connection>)> {
         let (mut latencies, mut open) = (Vec::new(), Vec::new());
         while let Some(question) = self.next_question(begun, asked) {
             let start = Instant::now();
             let kept =
                 if self.load.connections == Connections::KeptAlive { open.pop() } else { None };
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
-            self.ask(&mut connection, question).await?;
-            latencies.push(start.elapsed());
-            if self.load.connections != Connections::Fresh {
-                open.push(connection);
+            match self.ask_on(kept, question).await {
+                Ok(_) if self.load.connections == Connections::Fresh => {}
+                Ok(connection) => open.push(connection),
+                Err(_) if self.load.connections == Connections::LeftOpen => {
+                    failed.set(failed.get() + 1);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
+            latencies.push(start.elapsed());
         }
         Ok((latencies, open))
+    }
+
+    async fn ask_on(&self, kept: Option<Connection>, question: &Question) -> Result<Connection> {
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        self.ask(&mut connection, question).await?;
+        Ok(connection)
     }
 
     fn next_question(&self, begun: Instant, asked: &Cell<usize>) -> Option<&Question> {
