@@ -12,34 +12,22 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustls::RootCertStore;
 use support::client::{self, Offer};
-use support::folder::{HTTPS, Site, admin};
-use support::process::{Running, wait_until};
+use support::folder::{ADMIN, HTTPS, Site, admin};
+use support::process::{Running, limited, wait_until};
 use support::{SOON, eventually, frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const PATH: &str = "/webhook?key=a&property=value";
-
-/// `command`, but with a limit as `ulimit` takes it, soft and hard.
-fn limited(command: &Command, limit: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
-    shell.arg(command.get_program()).args(command.get_args());
-    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(folder) = command.get_current_dir() {
-        shell.current_dir(folder);
-    }
-    shell
-}
 
 fn warnings(running: &Running) -> Vec<String> {
     let log = running.log();
@@ -95,6 +83,29 @@ async fn with_few_files_the_cap_is_cut_and_a_flood_passes() {
     assert!(running.open_files() <= 64);
     drop(flood);
     eventually("it answers after it", async || ask().await.is_ok_and(|a| a.status == 200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_file_for_it_a_connection_waits_and_accepting_does_not_spin() {
+    const MEASURED: Duration = Duration::from_secs(1);
+    let site = Site::new();
+    let mut running = Running::start(&mut limited(&site.serve(), "-n 32"));
+    let (address, admin) = (running.address(HTTPS), running.address(ADMIN));
+    // Idle connections to the admin port take what files there are.
+    let mut idle = Vec::new();
+    for _ in 0..32 {
+        idle.push(TcpStream::connect(admin).await.unwrap());
+    }
+    running.find("warning that none is accepted", |line| {
+        line["message"].as_str()?.contains("no connection can be accepted").then_some(())
+    });
+    let before = running.cpu_seconds();
+    sleep(MEASURED).await;
+    let spent = running.cpu_seconds() - before;
+    assert!(spent < MEASURED.as_secs_f64() / 2.0, "{spent} s of the processor in {MEASURED:?}");
+    drop(idle);
+    let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
+    eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use support::client::{self, Offer};
 use support::folder::{HTTPS, Site, admin};
-use support::frames;
 use support::process::{Running, wait_until};
+use support::{frames, metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -101,7 +101,10 @@ async fn an_answer_that_is_taken_byte_by_byte_is_given_up() {
     let mut running = Running::start(&mut site.serve());
     let address = running.address(HTTPS);
     wait_until("it is ready", || admin(&mut running, "/readyz").0 == 200);
-    let before = running.open_files();
+    let open = |running: &mut Running| {
+        let (_, metrics) = admin(running, "/metrics");
+        metrics::value(&metrics, "vsecm_scout_connections_open")
+    };
 
     let mut stream = tls(&site, address).await;
     let head = format!("Host: x\r\nAuthorization: Bearer {}\r\n\r\n", site.token);
@@ -112,10 +115,10 @@ async fn an_answer_that_is_taken_byte_by_byte_is_given_up() {
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 200");
-    assert!(running.open_files() > before);
-    // The client would see the end only behind all that is on its way: the server's files tell.
+    assert_eq!(open(&mut running), 1.0);
+    // The client would see the end only behind all that is on its way: the server tells.
     let closed = async {
-        while running.open_files() > before {
+        while open(&mut running) > 0.0 {
             stream.read_exact(&mut [0]).await.unwrap();
             sleep(PACE).await;
         }

@@ -25,6 +25,18 @@ pub fn vsecm_scout(folder: &Path) -> Command {
     command
 }
 
+/// `command`, but with a limit as `ulimit` takes it, soft and hard.
+pub fn limited(command: &Command, limit: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell
+}
+
 /// A running process.
 pub struct Running {
     child: Child,
