@@ -42,8 +42,7 @@ impl Site {
     pub(crate) async fn new(plane: &ControlPlane, prefix: &str) -> Result<Self> {
         let namespace = plane.namespace(prefix).await?;
         let account = plane.service_account(&namespace, "vsecm-scout").await?;
-        // With an end, or the service would warn of it.
-        let token = token(r#"{"sub":"eso","exp":4102444800}"#);
+        let token = token(r#"{"sub":"eso"}"#);
         let site = Self { namespace, account, token };
         let kubectl = plane.kubectl();
         for block in ["role", "token-secret", "served-secret"] {

@@ -1,7 +1,6 @@
 //! External Secrets Operator's (ESO's) controller asks the service: set up as README shows, on one
 //! cluster or on two.
 
-mod article;
 mod deletion;
 mod failures;
 mod forms;
@@ -9,13 +8,14 @@ mod many;
 mod rotation;
 mod stage;
 mod values;
+mod whole_secret;
 
 use libtest_mimic::Trial;
 
 /// The tests of this folder.
 pub(crate) fn tests() -> Vec<Trial> {
     let files = [
-        article::tests(),
+        whole_secret::tests(),
         forms::tests(),
         values::tests(),
         failures::tests(),

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use super::article;
 use super::stage::{IN_TIME, Stage, edited};
+use super::whole_secret;
 use crate::harness::{self, eventually, trial};
 use crate::scout::readme;
 use crate::support::token::token;
@@ -15,6 +15,7 @@ use crate::support::token::token;
 /// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![
+        trial("external_secrets::the_page_of_rotation_rotates_as_readme_does", same_commands),
         trial("external_secrets::a_patched_token_is_used_at_the_next_refresh", patched),
         trial("external_secrets::a_created_token_is_used_if_it_has_its_label", created),
         trial("external_secrets::replacing_the_store_does_no_harm", replaced_store),
@@ -66,6 +67,14 @@ async fn no_warning(stage: &Stage, external_secret: &str) -> Result<()> {
     Ok(())
 }
 
+async fn same_commands() -> Result<()> {
+    let page = include_str!("../../../docs/rotation.md");
+    for block in ["rotate", "rotate-by-create", "rotate-with-overlap", "refresh"] {
+        ensure!(page.contains(readme(block)?), "docs/rotation.md has another command for {block}");
+    }
+    Ok(())
+}
+
 async fn patched() -> Result<()> {
     let stage = stage("patched").await?;
     let (rotate, new) = with_new_token("rotate")?;
@@ -92,7 +101,7 @@ async fn created() -> Result<()> {
 
 async fn replaced_store() -> Result<()> {
     let stage = Stage::new(&*harness::shared().await?, "replaced").await?;
-    let store = stage.fitted(&article::store(&stage));
+    let store = stage.fitted(&whole_secret::store(&stage));
     stage.apply(&store).await?;
     stage.apply(readme("external-secret")?).await?;
     stage.filled(EXAMPLE, "example-secret").await?;

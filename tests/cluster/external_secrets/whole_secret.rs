@@ -12,8 +12,8 @@ use crate::harness::{self, trial};
 /// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
     vec![trial(
-        "external_secrets::the_setup_of_the_article_is_filled_with_the_whole_secret",
-        the_setup_of_the_article_is_filled_with_the_whole_secret,
+        "external_secrets::a_store_without_property_takes_whole_secrets",
+        a_store_without_property_takes_whole_secrets,
     )]
 }
 
@@ -29,7 +29,7 @@ stringData:
   token: "YOUR-JWT"
 "#;
 
-/// A store in which only API version, the namespace of the reference and the CA are not the article's.
+/// A store with nothing that could be left out.
 pub(super) const STORE: &str = r#"
 apiVersion: external-secrets.io/v1
 kind: ClusterSecretStore
@@ -76,9 +76,9 @@ pub(super) fn store(stage: &Stage) -> String {
     STORE.replace("YOUR-CA", &STANDARD.encode(stage.scout.ca.pem()))
 }
 
-async fn the_setup_of_the_article_is_filled_with_the_whole_secret() -> Result<()> {
+async fn a_store_without_property_takes_whole_secrets() -> Result<()> {
     let plane = harness::shared().await?;
-    let stage = Stage::new(&plane, "article").await?;
+    let stage = Stage::new(&plane, "whole").await?;
     for manifest in [JWT_SECRET, &store(&stage), EXTERNAL_SECRET] {
         stage.apply(manifest).await?;
     }
