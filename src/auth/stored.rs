@@ -1,8 +1,13 @@
 //! The token that a Secret holds: which text counts, and when it is valid (pure).
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 
@@ -143,8 +148,36 @@ fn header(part: &str) -> Option<Header> {
 
 fn claims(text: &str) -> Result<Claims, StoredTokenError> {
     use jsonwebtoken::dangerous::insecure_decode_claims;
-    insecure_decode_claims::<serde_json::Map<_, _>>(text).map_err(|_| StoredTokenError::NotJwt)?;
-    insecure_decode_claims(text).map_err(|_| StoredTokenError::BadClaims)
+    match insecure_decode_claims::<Object<Claims>>(text) {
+        Ok(Object(claims)) => Ok(claims),
+        Err(_) => match insecure_decode_claims::<serde_json::Map<_, _>>(text) {
+            Ok(_) => Err(StoredTokenError::BadClaims),
+            Err(_) => Err(StoredTokenError::NotJwt),
+        },
+    }
+}
+
+/// A JSON object. A struct alone could be read from an array too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 /// have to end.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
+/// How long a connection on which nothing was asked yet is spared while others are idle: far longer
+/// than a handshake and a request take on a busy machine.
+const NEWCOMER: Duration = Duration::from_secs(3);
+
 /// One client's connection. Each request carries it as an extension.
 pub struct Connection {
     peer: SocketAddr,
@@ -131,7 +135,7 @@ impl Connection {
         let state = self.state();
         let standing = match &*state {
             State { accepted: true, idle_since, .. } => Standing::Idle(*idle_since),
-            State { arrived: 0, .. } if self.opened.elapsed() < FIRST_REQUEST => {
+            State { arrived: 0, .. } if self.opened.elapsed() < NEWCOMER => {
                 Standing::JustOpened(self.opened)
             }
             _ => Standing::Unproven(self.opened),
@@ -247,7 +251,7 @@ mod tests {
             assert_eq!(given, sorted);
         };
         first(&[refused, used, used_later, silent]);
-        advance(FIRST_REQUEST).await;
+        advance(NEWCOMER).await;
         first(&[silent, refused, used, used_later, &connection()]);
 
         assert!(!busy.evict(), "a request is under way");
