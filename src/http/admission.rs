@@ -20,7 +20,7 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
-    let slot = in_flight.slot();
+    let slot = in_flight.slot(connection.as_ref());
     let admitted = slot.is_some();
     let held = Held { activity: connection.as_ref().map(Connection::begin), _slot: slot };
     let response = if !is_sound(&request) {

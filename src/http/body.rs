@@ -113,7 +113,7 @@ mod tests {
     /// What holds the one slot that there is, and a look at how many are taken.
     fn held() -> (Held, Gauge) {
         let taken = Gauge::default();
-        let slot = InFlight::new(NonZeroUsize::MIN, taken.clone()).slot();
+        let slot = InFlight::new(NonZeroUsize::MIN, taken.clone()).slot(None);
         (Held { activity: None, _slot: slot }, taken)
     }
 

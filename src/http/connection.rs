@@ -17,6 +17,10 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// than a handshake and a request take on a busy machine.
 const NEWCOMER: Duration = Duration::from_secs(3);
 
+/// How long a client who was refused may leave the answer: it is smaller than any buffer on its
+/// way, so that only who does not want it leaves it.
+const REFUSAL: Duration = Duration::from_secs(1);
+
 /// One client's connection. Each request carries it as an extension.
 pub struct Connection {
     peer: SocketAddr,
@@ -34,7 +38,6 @@ struct State {
     arrived: u64,
     accepted: bool,
     idle_since: Instant,
-    evicted: bool,
 }
 
 /// A request from its arrival until the last byte of its answer is written, or given up.
@@ -43,7 +46,7 @@ pub struct Activity {
     number: u64,
 }
 
-/// What a connection without requests is to the server, and since when. The lesser one makes room
+/// What a connection that can be spared is to the server, and since when. The lesser one makes room
 /// first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -76,7 +79,6 @@ impl Connection {
             arrived: 0,
             accepted: false,
             idle_since: opened,
-            evicted: false,
         });
         Self { peer, opened, closing, evicted: Notify::new(), freed, state }
     }
@@ -129,7 +131,8 @@ impl Connection {
         !self.state().requests.is_empty()
     }
 
-    /// What it is while no request is under way; `None` while one is.
+    /// What it is while it can be spared: while no request is under way, and where nobody was let
+    /// in, also while answers are left to lie. Else `None`.
     #[must_use]
     pub fn standing(&self) -> Option<Standing> {
         let state = self.state();
@@ -140,17 +143,26 @@ impl Connection {
             }
             _ => Standing::Unproven(self.opened),
         };
-        state.requests.is_empty().then_some(standing)
+        state.can_be_spared().then_some(standing)
     }
 
-    /// Makes it end at once, unless a request is under way. Whether it will.
+    /// Makes it end at once, if it can be spared. Whether it will.
     pub fn evict(&self) -> bool {
-        let mut state = self.state();
-        state.evicted = state.requests.is_empty();
-        if state.evicted {
+        self.evict_if(State::can_be_spared)
+    }
+
+    /// Makes it end at once, if nobody was let in on it and an answer is not taken yet. Whether it
+    /// will.
+    pub fn evict_refused(&self) -> bool {
+        self.evict_if(|state| !state.accepted && state.requests.values().any(Option::is_some))
+    }
+
+    fn evict_if(&self, condition: impl FnOnce(&State) -> bool) -> bool {
+        let evicted = condition(&self.state());
+        if evicted {
             self.evicted.notify_one();
         }
-        state.evicted
+        evicted
     }
 
     /// Resolves when it has to end at once.
@@ -190,6 +202,13 @@ impl Connection {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn can_be_spared(&self) -> bool {
+        let left = |answered: &Option<Instant>| answered.is_some_and(|at| at.elapsed() >= REFUSAL);
+        self.requests.is_empty() || (!self.accepted && self.requests.values().all(left))
     }
 }
 
@@ -257,6 +276,23 @@ mod tests {
         assert!(!busy.evict(), "a request is under way");
         assert!(silent.evict());
         silent.evicted().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nobody_was_let_in_answers_that_are_left_to_lie_protect_nothing() {
+        let (refused, accepted) = (connection(), connection());
+        accepted.note_accepted();
+        let activities = [&refused, &accepted].map(Connection::begin);
+        advance(2 * REFUSAL).await;
+        assert_eq!(refused.standing(), None, "it is not answered yet");
+        activities.iter().for_each(Activity::progress);
+        assert_eq!(refused.standing(), None, "the answer may be on its way");
+        advance(REFUSAL).await;
+        assert_eq!(refused.standing(), Some(Standing::Unproven(refused.opened)));
+        assert!(refused.evict());
+        refused.evicted().await;
+        assert_eq!(accepted.standing(), None);
+        assert!(!accepted.evict());
     }
 
     #[tokio::test(start_paused = true)]

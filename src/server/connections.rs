@@ -17,6 +17,9 @@ use crate::http::Connection;
 /// How long a newcomer waits where all connections are busy.
 const ROOM_WAIT: Duration = Duration::from_secs(2);
 
+/// How often a newcomer looks by itself: time alone can make a connection one that can be spared.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How many newcomers may wait. Further ones stay with the kernel.
 const WAITING: usize = 64;
 
@@ -117,7 +120,7 @@ impl Connections {
 }
 
 impl Table {
-    /// Ends the idle connection that can best be spared. It leaves the table at once, and its
+    /// Ends the connection that can best be spared. It leaves the table at once, and its
     /// socket is closed as soon as its task runs.
     fn make_room(&mut self) -> bool {
         loop {
@@ -143,7 +146,7 @@ impl Newcomer {
                 if let Some(open) = connections.try_open(*peer) {
                     return open;
                 }
-                connections.freed.notified().await;
+                let _ = timeout(LOOK, connections.freed.notified()).await;
             }
         };
         let open = timeout(ROOM_WAIT, room).await.ok();

@@ -19,7 +19,7 @@ pub enum Closed {
     Idle,
     /// No byte of an answer moved for too long.
     Stalled,
-    /// It was idle and another one needed its place.
+    /// It was idle, or left refusals to lie, and another one needed its place.
     MadeRoom,
     /// All were busy, and no place became free for it.
     NoRoom,
