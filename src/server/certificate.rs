@@ -195,8 +195,12 @@ impl Metrics {
     }
 
     fn show(&self, validity: &Validity) {
-        let seconds =
-            |time| Timestamp::try_from(time).map_or(0.0, |time| time.as_duration().as_secs_f64());
+        // jiff's calendar ends a day before the year 9999 does, which stands for no end at all (RFC
+        // 5280, section 4.1.2.5).
+        let seconds = |time: SystemTime| match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => since.as_secs_f64(),
+            Err(before) => -before.duration().as_secs_f64(),
+        };
         self.expiry.set(seconds(validity.not_after));
         self.not_before.set(seconds(validity.not_before));
     }
@@ -270,5 +274,22 @@ fn warn_if_expired(not_after: SystemTime) {
     if not_after <= SystemTime::now() {
         let expired = Timestamp::try_from(not_after).map(|at| at.to_string()).unwrap_or_default();
         tracing::error!(expired, "the certificate HAS EXPIRED: clients will refuse it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_validity_without_an_end_is_shown_as_it_stands() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let metrics = Metrics::default();
+        // 99991231235959Z
+        metrics.show(&Validity { not_before: at(5), not_after: at(253_402_300_799) });
+        assert_eq!((metrics.not_before.get(), metrics.expiry.get()), (5.0, 253_402_300_799.0));
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(7);
+        metrics.show(&Validity { not_before: before, not_after: at(7) });
+        assert_eq!((metrics.not_before.get(), metrics.expiry.get()), (-7.0, 7.0));
     }
 }
