@@ -6,6 +6,7 @@ mod support;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -17,7 +18,7 @@ use support::store::{Behaviour, served};
 use support::{SOON, closed, eventually, frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
 use vsecm_scout::server::{Drain, Limits};
 
@@ -217,6 +218,24 @@ async fn refusals_that_nobody_takes_keep_no_place_at_the_cap() {
     assert_eq!(site.get(&running).await.unwrap(), 200);
     frames::until_closed(&mut unread).await;
     assert_eq!(running.closed("made-room"), 1.0);
+}
+
+#[tokio::test]
+async fn an_admin_connection_that_is_in_use_is_not_closed_as_idle() {
+    let limits = Limits { header: Duration::from_secs(1), ..LIMITS };
+    let running = Site::new().start(limits);
+    let mut stream = TcpStream::connect(running.admin).await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * limits.header {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            answer.push(stream.read_u8().await.expect("it is open"));
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+        sleep(limits.header / 4).await;
+    }
+    closed(stream).await;
 }
 
 #[tokio::test]

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use super::Connection;
+use super::body::Held;
 use super::readiness::Readiness;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -21,6 +24,14 @@ pub fn router(readiness: Arc<Readiness>, registry: Arc<Registry>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz).with_state(readiness))
         .route("/metrics", get(metrics).with_state(registry))
+        .layer(middleware::from_fn(note_use))
+}
+
+/// Shows the connection its requests: one that is in use neither makes room nor counts as idle.
+async fn note_use(request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Arc<Connection>>();
+    let held = Held { activity: connection.map(Connection::begin), _slot: None };
+    held.until_written(next.run(request).await)
 }
 
 async fn readyz(
