@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
+use prometheus_client::registry::Registry;
 use support::client::{self, Http1, Offer};
 use support::metrics::{text, value};
 use support::service::{DRAIN, LIMITS, Running, SHORT_LIMITS, Site, router_for};
@@ -186,14 +187,25 @@ async fn an_http2_stream_of_which_nothing_is_taken_ends_its_connection_whatever_
     assert_eq!(running.closed("stalled"), 1.0);
 }
 
-/// Refused requests whose answers are not taken.
-async fn leave_refusals(running: &Running, count: u32) -> TlsStream<TcpStream> {
+/// A connection with that many refused requests in flight, whose answers are not taken.
+async fn leave_refusals(
+    running: &Running,
+    registry: &Registry,
+    count: u32,
+) -> TlsStream<TcpStream> {
     let mut stream = frames::connect(running.roots.clone(), running.address).await;
     let initial_window_size = [0, 4, 0, 0, 0, 0];
     let mut requests = frames::frame(frames::SETTINGS, 0, 0, &initial_window_size);
     requests.extend((0..count).flat_map(|stream| frames::get(2 * stream + 1)));
     stream.write_all(&requests).await.unwrap();
+    in_flight(registry, count).await;
     stream
+}
+
+async fn in_flight(registry: &Registry, count: u32) {
+    let shown = || value(&text(registry), "vsecm_scout_requests_in_flight");
+    let are_there = || std::future::ready(shown() == f64::from(count));
+    eventually("as many are in flight", are_there).await;
 }
 
 #[tokio::test]
@@ -201,20 +213,19 @@ async fn refusals_that_nobody_takes_hold_up_no_other_request() {
     let site = Site::new();
     let (router, registry) = router_for(site.store.clone(), 8);
     let running = Running::start(&site.ca, site.folder.path(), router, LIMITS, DRAIN);
-    let mut unread = leave_refusals(&running, 8).await;
-    let in_flight = || value(&text(&registry), "vsecm_scout_requests_in_flight");
-    eventually("they are in flight", || std::future::ready(in_flight() == 8.0)).await;
+    let mut unread = leave_refusals(&running, &registry, 8).await;
     assert_eq!(site.get(&running).await.unwrap(), 200);
     frames::until_closed(&mut unread).await;
     eventually("it is counted", async || running.closed("made-room") == 1.0).await;
-    eventually("none is in flight", || std::future::ready(in_flight() == 0.0)).await;
+    in_flight(&registry, 0).await;
 }
 
 #[tokio::test]
 async fn refusals_that_nobody_takes_keep_no_place_at_the_cap() {
     let site = Site::new();
-    let running = site.start(at_most(1));
-    let mut unread = leave_refusals(&running, 1).await;
+    let (router, registry) = router_for(site.store.clone(), 8);
+    let running = Running::start(&site.ca, site.folder.path(), router, at_most(1), DRAIN);
+    let mut unread = leave_refusals(&running, &registry, 1).await;
     assert_eq!(site.get(&running).await.unwrap(), 200);
     frames::until_closed(&mut unread).await;
     assert_eq!(running.closed("made-room"), 1.0);
