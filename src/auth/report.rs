@@ -90,6 +90,8 @@ mod tests {
             (r#"{"exp":9e9,"nbf":1,"iat":2}"#, Ok(()), Some(1.0), Some(9e9)),
             (r#"{"exp":9e9,"iat":2}"#, Ok(()), Some(2.0), Some(9e9)),
             (r#"{"exp":9e9,"iat":"yesterday"}"#, Ok(()), None, Some(9e9)),
+            (r#"{"exp":9e9,"iat":1.8e12}"#, Ok(()), None, Some(9e9)),
+            (r#"{"iat":1.8e12}"#, Ok(()), Some(1.8e12), None),
             (r#"{"exp":3}"#, expired, None, Some(3.0)),
         ] {
             let report = report(&[("token", &token(claims))], None);

@@ -129,10 +129,12 @@ impl<'s> StoredToken<'s> {
     }
 
     /// The start of its life, in seconds since the epoch: `nbf`, else `iat`, which decides nothing
-    /// and so may be anything.
+    /// and so may be anything: one in milliseconds, behind `exp`, tells nothing.
     #[must_use]
     pub fn not_before(&self) -> Option<f64> {
-        self.claims.nbf.or_else(|| self.claims.iat.as_ref().and_then(serde_json::Value::as_f64))
+        let issued = || self.claims.iat.as_ref().and_then(serde_json::Value::as_f64);
+        let before_its_end = |start: &f64| self.claims.exp.is_none_or(|end| *start < end);
+        self.claims.nbf.or_else(|| issued().filter(before_its_end))
     }
 
     /// `sub`, where it is a string.
