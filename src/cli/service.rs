@@ -24,6 +24,9 @@ use crate::watch::watch_token;
 /// bytes for one.
 const LARGE_ANSWERS: usize = 8 << 20;
 
+/// The largest answer that needs no place there, in bytes. The bound on requests bounds these.
+const SMALL_ANSWER: usize = 32 << 10;
+
 /// All that a service is made of.
 pub struct Setup {
     pub listen: SocketAddr,
@@ -74,7 +77,7 @@ impl Service {
             store,
             policy: setup.policy,
             deadline: setup.deadline,
-            memory: Memory::new(LARGE_ANSWERS),
+            memory: Memory::new(LARGE_ANSWERS, SMALL_ANSWER),
         });
         let readiness = Arc::new(Readiness::default());
         let connections = Metrics::default();

@@ -6,10 +6,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// What is not larger needs no place, in bytes: however many there are of it, they are bounded by
-/// the number of requests.
-pub const SMALL: usize = 64 * 1024;
-
 /// The unit in which places are counted, in bytes.
 const UNIT: usize = 1024;
 
@@ -21,6 +17,7 @@ const WAIT: Duration = Duration::from_secs(2);
 pub struct Memory {
     units: Arc<Semaphore>,
     all: usize,
+    small: usize,
 }
 
 /// A place in a [`Memory`], given back when it is dropped. A small value's place is none.
@@ -33,11 +30,18 @@ pub struct Place(Option<OwnedSemaphorePermit>);
 pub struct Full;
 
 impl Memory {
-    /// A memory of `bytes`.
+    /// A memory of `bytes`. A value of at most `small` bytes needs no place in it: however many
+    /// there are of these, something else bounds their number.
     #[must_use]
-    pub fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize, small: usize) -> Self {
         let all = bytes / UNIT;
-        Self { units: Arc::new(Semaphore::new(all)), all }
+        Self { units: Arc::new(Semaphore::new(all)), all, small }
+    }
+
+    /// Whether a value of `bytes` needs a place.
+    #[must_use]
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.small
     }
 
     /// A place for a value of `bytes`, as soon as there is one. What is larger than the whole
@@ -46,7 +50,7 @@ impl Memory {
     /// # Errors
     /// Where there was none for two seconds.
     pub async fn place(&self, bytes: usize) -> Result<Place, Full> {
-        if bytes <= SMALL {
+        if !self.is_large(bytes) {
             return Ok(Place::default());
         }
         let units = u32::try_from(bytes.div_ceil(UNIT).min(self.all)).unwrap_or(u32::MAX);
@@ -61,7 +65,7 @@ impl Memory {
 impl Place {
     /// Gives back what a value of `bytes` does not need.
     pub fn shrink(&mut self, bytes: usize) {
-        let units = if bytes <= SMALL { 0 } else { bytes.div_ceil(UNIT) };
+        let units = bytes.div_ceil(UNIT);
         if let Some(permit) = &mut self.0 {
             drop(permit.split(permit.num_permits().saturating_sub(units)));
         }
@@ -72,9 +76,11 @@ impl Place {
 mod tests {
     use super::*;
 
+    const SMALL: usize = 64 * 1024;
+
     #[tokio::test(start_paused = true)]
     async fn large_values_wait_for_their_place_and_small_ones_do_not() {
-        let memory = Memory::new(4 * SMALL);
+        let memory = Memory::new(4 * SMALL, SMALL);
         let mut first = memory.place(3 * SMALL).await.unwrap();
         assert!(memory.place(2 * SMALL).await.is_err());
         let small = memory.place(SMALL).await;
@@ -88,7 +94,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_larger_than_the_memory_takes_all_of_it() {
-        let memory = Memory::new(4 * SMALL);
+        let memory = Memory::new(4 * SMALL, SMALL);
         let all = memory.place(usize::MAX).await.unwrap();
         assert!(memory.place(SMALL + 1).await.is_err());
         drop(all);

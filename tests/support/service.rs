@@ -44,7 +44,7 @@ pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
             token_secret,
         },
         deadline: Duration::from_millis(500),
-        memory: Memory::new(8 << 20),
+        memory: Memory::new(8 << 20, 32 << 10),
     })
 }
 

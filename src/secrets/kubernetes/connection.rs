@@ -15,7 +15,6 @@ use zeroize::Zeroizing;
 
 use super::answer::{Failure, Remedy, interpret};
 use super::config::ConfigError;
-use crate::secrets::memory::SMALL;
 use crate::secrets::{Memory, Place, ReadError, Secret, SecretName};
 
 /// Who asks, in the API server's audit log.
@@ -37,6 +36,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The memory for large Secrets of one cluster, in bytes: two can be read at a time.
 pub(super) const LARGE_SECRETS: usize = 2 * READING;
+/// The largest body that needs no place there, in bytes. The bound on reads bounds these.
+pub(super) const SMALL_SECRET: usize = 64 << 10;
 
 /// A client with the credentials, the CA and the connections of one configuration.
 pub(super) struct Connection {
@@ -122,7 +123,7 @@ async fn collect(
         if bytes.len() + data.len() > MAX_BODY {
             return Err(Failure::unavailable("its answer is too large", Remedy::None));
         }
-        if place.is_none() && bytes.len() + data.len() > SMALL {
+        if place.is_none() && memory.is_large(bytes.len() + data.len()) {
             place = Some(memory.place(READING).await.map_err(|_| ReadError::Overloaded)?);
         }
         append(&mut bytes, &data);

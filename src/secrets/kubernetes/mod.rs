@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::answer::{Failure, Remedy};
 pub use self::config::ConfigError;
 use self::config::Origin;
-use self::connection::{Connection, LARGE_SECRETS};
+use self::connection::{Connection, LARGE_SECRETS, SMALL_SECRET};
 use super::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
 
 /// How long at least between two rebuilds of the client.
@@ -72,7 +72,7 @@ impl Kubernetes {
         let namespace = config.default_namespace.parse::<Namespace>()?;
         let connection = Connection::new(config, unreachable_after(deadline)).await?;
         let connection = ArcSwap::from_pointee(connection);
-        let (memory, rebuilt) = (Memory::new(LARGE_SECRETS), Mutex::new(None));
+        let (memory, rebuilt) = (Memory::new(LARGE_SECRETS, SMALL_SECRET), Mutex::new(None));
         Ok(Self { origin, namespace, deadline, connection, memory, rebuilt })
     }
 
