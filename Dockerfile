@@ -4,8 +4,9 @@
 FROM docker.io/library/rust:1.95-slim-trixie AS build
 WORKDIR /src
 COPY . .
+# Locked, since a build for two platforms at once would have one program for both.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
+    --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked && cp target/release/vsecm-scout .
 
 # A static program cannot resolve names with glibc; this image has the loader, glibc and libgcc, and
