@@ -145,10 +145,18 @@ fn previous(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
             format!("the previous token matches nothing: {ignored}"),
             remedy(ignored),
         ),
-        Ok(Some(Ok(previous))) => {
-            let until = previous.until;
-            Check::ok(NAME, subject, format!("the previous token counts until {until}"))
-        }
+        Ok(Some(Ok(previous))) => match rules.holds(&previous.token, now) {
+            Ok(()) => {
+                let until = previous.until;
+                Check::ok(NAME, subject, format!("the previous token counts until {until}"))
+            }
+            Err(lapsed) => Check::fault(
+                NAME,
+                subject,
+                format!("the previous token lets nobody in: {lapsed}"),
+                format!("Remove {PREVIOUS_ENTRY} and the annotation"),
+            ),
+        },
         Ok(None) => Check::ok(NAME, subject, "there is no previous token"),
         Err(_) => Check::unknown(NAME, subject, "not judged beside a token that cannot be used"),
     }
@@ -240,14 +248,15 @@ mod tests {
 
     #[test]
     fn a_forgotten_previous_token_is_found() {
-        let good = jwt(&json!({}));
-        for (until, status) in [
-            (None, Status::Fault),
-            (Some("2025-12-31T23:00:00Z"), Status::Fault),
-            (Some("2026-01-03T00:00:00Z"), Status::Fault),
-            (Some("2026-01-01T01:00:00Z"), Status::Ok),
+        let (good, expired) = (jwt(&json!({})), jwt(&json!({ "exp": 1 })));
+        for (previous, until, status) in [
+            (&good, None, Status::Fault),
+            (&good, Some("2025-12-31T23:00:00Z"), Status::Fault),
+            (&good, Some("2026-01-03T00:00:00Z"), Status::Fault),
+            (&good, Some("2026-01-01T01:00:00Z"), Status::Ok),
+            (&expired, Some("2026-01-01T01:00:00Z"), Status::Fault),
         ] {
-            let mut secret = secret(&[("token", &good), (PREVIOUS_ENTRY, &good)]);
+            let mut secret = secret(&[("token", &good), (PREVIOUS_ENTRY, previous)]);
             secret.annotations =
                 until.map(|until| (PREVIOUS_UNTIL.to_owned(), until.into())).into_iter().collect();
             assert_eq!(outcome(&look(secret), "token-previous").0, status, "{until:?}");

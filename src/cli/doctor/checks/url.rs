@@ -10,6 +10,8 @@ pub struct Url {
     pub host: String,
     pub port: Option<u16>,
     pub path: String,
+    /// Whether it holds a user name or a password. They are not kept: nothing may show them.
+    pub has_credentials: bool,
 }
 
 impl Url {
@@ -19,6 +21,8 @@ impl Url {
         let (rest, _) = rest.split_once('#').unwrap_or((rest, ""));
         let (before, _) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = before.find('/').map_or((before, ""), |at| before.split_at(at));
+        let (credentials, authority) =
+            authority.rsplit_once('@').map_or((None, authority), |(before, at)| (Some(before), at));
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok()?)),
             _ => (authority, None),
@@ -29,6 +33,7 @@ impl Url {
             host: host.to_owned(),
             port,
             path: path.to_owned(),
+            has_credentials: credentials.is_some(),
         })
     }
 
@@ -81,6 +86,7 @@ mod tests {
         };
         for (url, expected) in [
             ("https://a.b:8443/webhook?key=x/y", parts("a.b:8443", "a.b", "/webhook")),
+            ("https://user:pw@a:8443/webhook", parts("a:8443", "a", "/webhook")),
             ("https://a/webhook#f", parts("a:443", "a", "/webhook")),
             ("https://a?key=x", parts("a:443", "a", "")),
             ("https://[::1]:8443/webhook", parts("[::1]:8443", "::1", "/webhook")),

@@ -111,6 +111,10 @@ fn address(subject: &str, url: Option<&Url>) -> Check {
         format!("its URL is {}, and the service speaks https alone", url.scheme)
     } else if url.path != PATH {
         format!("its URL's path is {:?}, and the endpoint is {PATH}", url.path)
+    } else if url.has_credentials {
+        "its URL holds a user name or a password, which the service has no use for and whoever reads \
+         the store sees"
+            .to_owned()
     } else {
         let port = url.port.unwrap_or(443);
         let finding = format!("it asks https://{}:{port}{PATH}", url.host);

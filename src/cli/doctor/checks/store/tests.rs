@@ -113,6 +113,7 @@ fn each_fault_is_found_and_no_other_is_told_with_it() {
         (with_url(&format!("http://h:8443/webhook?{query}")), "store-url"),
         (with_url(&format!("{host}/webhok?{query}")), "store-url"),
         (with_url(&format!("h:8443/webhook?{query}")), "store-url"),
+        (with_url(&format!("https://user:pw@h:8443/webhook?{query}")), "store-url"),
         (with_url(&format!("{host}/webhook?{query}&token=x")), "store-parameters"),
         (
             with_url(&format!("{host}/webhook?key={{{{ .remoteRef.key }}}}&propety=x")),
