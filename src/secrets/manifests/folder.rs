@@ -8,13 +8,14 @@ use std::iter;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustix::fs::Dir;
 use zeroize::Zeroizing;
 
-use super::stamped::{Seen, Stamped};
+use super::stamped::{A_TICK, Seen, Stamped};
 use crate::secrets::{Read, ReadError, SecretName, manifest};
 
 /// How often the folder is read while its files change under the reading.
@@ -38,7 +39,7 @@ struct Look {
     listed: Stamped<Vec<PathBuf>>,
     /// `None` for a file that could not be read.
     files: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
-    /// Whether files changed while others were read.
+    /// Whether files changed while others were read, or may have.
     torn: bool,
 }
 
@@ -92,13 +93,14 @@ impl Look {
             if !look.torn {
                 break;
             }
+            thread::sleep(A_TICK);
             look = Self::once(folder, settled, Some(&look))?;
         }
         Ok(look)
     }
 
     fn once(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
-        let began = Instant::now();
+        let (asked, began) = (Instant::now(), SystemTime::now());
         let listed = before.map(|before| &before.listed);
         let listed = Stamped::read(folder, listed, settled, |open| list(folder, open))?;
         let mut files = BTreeMap::new();
@@ -107,8 +109,10 @@ impl Look {
             let read = read_file(path, before, settled).map_err(|error| warn(path, &error));
             files.insert(path.clone(), read.ok());
         }
-        let look = Self { asked: Mutex::new(began), listed, files, torn: false };
-        let torn = !look.seen(folder).all(|(path, seen)| seen.is_at(path));
+        let look = Self { asked: Mutex::new(asked), listed, files, torn: false };
+        let whole =
+            |(path, seen): (&Path, &Seen)| !seen.may_hide_a_change_since(began) && seen.is_at(path);
+        let torn = !look.seen(folder).all(whole);
         Ok(Self { torn, ..look })
     }
 

@@ -4,7 +4,10 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Longer than a tick of any kernel's clock, which a local file system takes its times from.
+pub(super) const A_TICK: Duration = Duration::from_millis(20);
 
 /// How long a stamp must have been seen before a read that it vouches for. No file system that
 /// is in use has coarser timestamps.
@@ -64,6 +67,17 @@ impl Seen {
     /// Whether `path` has this stamp.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
+    }
+
+    /// Whether a change after `began` may have left the stamp as it is: the one before it was made
+    /// in the same tick, or later. What lies in the future is of another clock, and tells nothing.
+    pub(super) fn may_hide_a_change_since(&self, began: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.stamp.changed;
+        let part = |number: i64| u64::try_from(number).unwrap_or_default();
+        let changed = Duration::from_secs(part(seconds)) + Duration::from_nanos(part(nanoseconds));
+        let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let tick_before = since_epoch(began).saturating_sub(A_TICK);
+        (tick_before..=since_epoch(SystemTime::now())).contains(&changed)
     }
 
     /// Whether `path` certainly holds now what was read.
@@ -133,6 +147,22 @@ mod tests {
         let other = read(2, 9, Some(&settled));
         assert!(!other.vouches, "another stamp begins to count anew");
         assert!(!read(1, 19, Some(&other)).vouches, "and so does one that comes back");
+    }
+
+    #[test]
+    fn a_stamp_of_the_tick_in_which_reading_began_may_hide_a_change() {
+        let began = SystemTime::now() - TICK;
+        let seen = |changed: SystemTime| {
+            let changed = changed.duration_since(UNIX_EPOCH).unwrap();
+            let nanoseconds = i64::from(changed.subsec_nanos());
+            let stamp = Stamp { changed: (changed.as_secs() as i64, nanoseconds), ..stamp(1) };
+            let now = Instant::now();
+            Seen::new(stamp, (now, now), None, SETTLED).may_hide_a_change_since(began)
+        };
+        assert!(!seen(began - 2 * A_TICK));
+        assert!(seen(began - A_TICK / 2));
+        assert!(seen(began + TICK / 2));
+        assert!(!seen(began + 60 * TICK), "a clock that is ahead would spoil every answer");
     }
 
     #[test]

@@ -8,12 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 use super::folder::Folder;
-use super::stamped::SETTLED;
+use super::stamped::{A_TICK, SETTLED};
 use super::*;
 use crate::secrets::Namespace;
-
-/// Longer than a tick of any kernel's clock, and soon over.
-const A_TICK: Duration = Duration::from_millis(20);
 
 /// A folder of a test, and the source over it.
 struct Subject {
