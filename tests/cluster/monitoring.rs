@@ -57,7 +57,7 @@ async fn an_api_server_out_of_reach_shows() -> Result<()> {
     scout.ready().await?;
     let expiry = metric(admin, "vsecm_scout_token_expiry_timestamp_seconds")?;
     ensure!(expiry == f64::INFINITY, "the token has no exp: {expiry}");
-    plane.pause()?;
+    plane.pause().await?;
     let answer = scout.get("key=myremotekey", &site.token).await?;
     ensure!(answer.status == 503, "{answer:?}");
     let read = r#"vsecm_scout_secret_reads_total{secret="token",outcome="unavailable"}"#;

@@ -66,7 +66,7 @@ async fn each_is_a_503_and_over_soon_after_the_api_server_is_back() -> Result<()
         plane.start_api_server().await?;
         load.recovers().await.context("after it was killed")?;
 
-        plane.pause()?;
+        plane.pause().await?;
         load.fails().await.context("paused")?;
         plane.resume()?;
         load.recovers().await.context("after the pause")?;
@@ -111,7 +111,7 @@ async fn a_pause_in_the_middle_of_load_leaves_no_read_hanging() -> Result<()> {
     let test = async {
         load.recovers().await.context("before")?;
         for _ in 0..3 {
-            plane.pause()?;
+            plane.pause().await?;
             load.fails().await.context("paused")?;
             plane.resume()?;
             load.recovers().await.context("after the pause")?;

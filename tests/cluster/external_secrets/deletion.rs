@@ -88,7 +88,7 @@ async fn only_a_deleted_secret() -> Result<()> {
         is_well(&stage, &target).await?;
     }
 
-    served.pause()?;
+    served.pause().await?;
     stays(&stage, "503 api-unavailable", &target).await?;
     served.resume()?;
     is_well(&stage, &target).await?;

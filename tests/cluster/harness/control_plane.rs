@@ -113,8 +113,8 @@ impl ControlPlane {
 
     /// Pauses the API server (SIGSTOP): connections are still accepted, by the
     /// kernel, and nothing is answered.
-    pub(crate) fn pause(&mut self) -> Result<()> {
-        self.process()?.signal(Signal::STOP)
+    pub(crate) async fn pause(&mut self) -> Result<()> {
+        self.process()?.pause().await
     }
 
     /// Lets the API server go on (SIGCONT).

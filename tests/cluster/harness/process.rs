@@ -11,7 +11,7 @@ use std::{io, thread};
 
 use anyhow::{Context, Result, bail};
 pub(crate) use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::wait::eventually;
 
@@ -117,6 +117,16 @@ impl Child {
             bail!("{} has ended: {status}", self.name);
         }
         Ok(kill_process(Pid::from_child(&self.process.0), signal)?)
+    }
+
+    /// Pauses the child (SIGSTOP). Until all its threads have seen the signal, some go on.
+    pub(crate) async fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let id = WaitId::Pid(Pid::from_child(&self.process.0));
+        let stopped = || async {
+            Ok(waitid(id.clone(), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG)?.map(drop))
+        };
+        eventually("a stopped process", Duration::from_secs(10), stopped).await
     }
 
     /// How the child ended, if it has.
