@@ -48,9 +48,9 @@ impl<'h> Bearer<'h> {
         match token.trim_start_matches(' ') {
             "" => Err(BearerError::Missing),
             "<no value>" => Err(BearerError::NotRendered),
-            token if !is_token68(token) => Err(BearerError::Malformed),
-            token if !is_compact_jwt(token) => Err(BearerError::NotJwt),
-            token => Ok(Self(token)),
+            token if is_compact_jwt(token) => Ok(Self(token)),
+            token if is_token68(token) => Err(BearerError::NotJwt),
+            _ => Err(BearerError::Malformed),
         }
     }
 
@@ -71,10 +71,13 @@ fn is_token68(text: &str) -> bool {
 /// RFC 7515, section 3.1: three parts in base64url. The signature may not be empty, which is
 /// what `alg: none` has.
 pub(super) fn is_compact_jwt(text: &str) -> bool {
-    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_');
+    let is_part = |part: &str| {
+        // Not `all`: without an early end the compiler looks at many bytes at once.
+        !part.is_empty() && part.bytes().fold(true, |all, byte| all & base64url(byte))
+    };
     let mut parts = text.split('.');
-    let three = (&mut parts).take(3).filter(|part| !part.is_empty() && part.bytes().all(base64url));
-    three.count() == 3 && parts.next().is_none()
+    (&mut parts).take(3).filter(|part| is_part(part)).count() == 3 && parts.next().is_none()
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::{hmac, rand};
 use jiff::Timestamp;
-use subtle::ConstantTimeEq;
 
 pub use bearer::{Bearer, BearerError};
 pub use metrics::Metrics;
@@ -20,9 +19,9 @@ pub use rules::{
     Matched, PREVIOUS_ENTRY, PREVIOUS_UNTIL, Previous, PreviousIgnored, Refusal, StoredTokens,
     TokenRules, TokenSecretError,
 };
-pub use stored::{Lapsed, StoredToken, StoredTokenError};
+pub use stored::{KnownToken, Lapsed, StoredToken, StoredTokenError};
 
-use crate::secrets::{ReadError, SecretBytes, SecretName, SecretStore};
+use crate::secrets::{ReadError, SecretName, SecretStore};
 
 /// Compares bearers with the live token.
 pub struct Authenticator {
@@ -34,9 +33,9 @@ pub struct Authenticator {
     metrics: Metrics,
 }
 
-/// The bearer that was last let in, with its hash for logs. It lets nobody in.
+/// The token that was last let in, with its hash for logs. It lets nobody in.
 struct LetIn {
-    bearer: SecretBytes,
+    token: KnownToken,
     hash: String,
 }
 
@@ -95,9 +94,10 @@ impl Authenticator {
     /// See [`AuthError`].
     pub async fn authenticate(&self, bearer: Bearer<'_>) -> Result<Caller, AuthError> {
         let secret = self.store.read(&self.secret).await?;
-        let judged = self.rules.judge(&secret, bearer, Timestamp::now());
         let last = self.last.load();
-        let same = last.as_deref().filter(|last| last.is(bearer));
+        let known = last.as_deref().map(|last| &last.token);
+        let judged = self.rules.judge(&secret, bearer, Timestamp::now(), known);
+        let same = last.as_deref().filter(|last| last.token.equals(bearer));
         let Matched { token, is_previous } = judged.inspect_err(|_| {
             if same.is_some() {
                 self.last.store(None);
@@ -108,7 +108,7 @@ impl Authenticator {
         }
         let token_hash = same.map(|last| last.hash.clone()).unwrap_or_else(|| {
             let hash = self.hash(bearer);
-            let last = LetIn { bearer: bearer.as_str().into(), hash: hash.clone() };
+            let last = LetIn { token: token.to_known(), hash: hash.clone() };
             self.last.store(Some(Arc::new(last)));
             hash
         });
@@ -119,7 +119,7 @@ impl Authenticator {
     /// was the last one to be let in. Work may begin on that, but nothing may be answered.
     #[must_use]
     pub fn expects(&self, bearer: Bearer<'_>) -> bool {
-        self.last.load().as_deref().is_some_and(|last| last.is(bearer))
+        self.last.load().as_deref().is_some_and(|last| last.token.equals(bearer))
     }
 
     /// Looks at the token without a bearer, for readiness and reports. It decides nothing about
@@ -135,11 +135,5 @@ impl Authenticator {
     fn hash(&self, bearer: Bearer<'_>) -> String {
         let tag = hmac::sign(&self.hash_key, bearer.as_str().as_bytes());
         tag.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-impl LetIn {
-    fn is(&self, bearer: Bearer<'_>) -> bool {
-        self.bearer.ct_eq(bearer.as_str().as_bytes()).into()
     }
 }

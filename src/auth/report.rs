@@ -38,7 +38,7 @@ impl TokenRules {
     /// What there is to tell of the tokens that `secret` holds.
     #[must_use]
     pub fn report(&self, secret: &Secret, now: Timestamp) -> TokenReport {
-        let StoredTokens { current, previous } = match self.tokens(secret, now) {
+        let StoredTokens { current, previous } = match self.tokens(secret, now, None) {
             Ok(tokens) => tokens,
             Err(error) => {
                 return TokenReport { verdict: Err(error.into()), current: None, previous: None };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bearer::Bearer;
-use super::stored::{Lapsed, StoredToken, StoredTokenError};
+use super::stored::{KnownToken, Lapsed, StoredToken, StoredTokenError};
 use crate::secrets::Secret;
 
 /// The entry that holds the previous token during a rotation.
@@ -95,7 +95,7 @@ pub struct Matched<'s> {
 }
 
 impl TokenRules {
-    /// The tokens that `secret` holds.
+    /// The tokens that `secret` holds; one of them may be `known`.
     ///
     /// # Errors
     /// Where the current token cannot be used, whatever the previous one is.
@@ -103,16 +103,17 @@ impl TokenRules {
         &self,
         secret: &'s Secret,
         now: Timestamp,
+        known: Option<&KnownToken>,
     ) -> Result<StoredTokens<'s>, TokenSecretError> {
         let entry = secret.entries.get(&self.entry).ok_or(TokenSecretError::NoEntry)?;
-        let current = StoredToken::parse(entry)?;
+        let current = StoredToken::recall(entry, known)?;
         let previous = secret.entries.get(PREVIOUS_ENTRY);
         // The operator may have named that very entry the current one.
         let previous = previous.filter(|_| self.entry != PREVIOUS_ENTRY).map(|entry| {
             let until = secret.annotations.get(PREVIOUS_UNTIL);
             let until = until.and_then(|until| std::str::from_utf8(until).ok());
             let until = self.overlap_end(until, now)?;
-            Ok(Previous { token: StoredToken::parse(entry)?, until })
+            Ok(Previous { token: StoredToken::recall(entry, known)?, until })
         });
         Ok(StoredTokens { current, previous })
     }
@@ -143,6 +144,7 @@ impl TokenRules {
     }
 
     /// The stored token that `bearer` is, if it holds. Claims are read only after equality.
+    /// `known` changes nothing but the work that it takes.
     ///
     /// # Errors
     /// See [`Refusal`].
@@ -151,8 +153,9 @@ impl TokenRules {
         secret: &'s Secret,
         bearer: Bearer<'_>,
         now: Timestamp,
+        known: Option<&KnownToken>,
     ) -> Result<Matched<'s>, Refusal> {
-        let StoredTokens { current, previous } = self.tokens(secret, now)?;
+        let StoredTokens { current, previous } = self.tokens(secret, now, known)?;
         let is_current = current.equals(bearer);
         let previous = previous.and_then(Result::ok).map(|previous| previous.token);
         let previous = previous.filter(|previous| previous.equals(bearer));
@@ -195,12 +198,18 @@ mod tests {
         }
     }
 
-    /// The subject of the token that lets `bearer` in.
+    /// The subject of the token that lets `bearer` in, whatever was known before.
     fn judge(secret: &Secret, bearer: &str) -> Result<String, Refusal> {
         let header = format!("Bearer {bearer}");
+        let known = bearer.into();
+        let known = StoredToken::parse(&known).ok().map(|token| token.to_known());
         let bearer = Bearer::parse([header.as_bytes()].into_iter()).unwrap();
-        let matched = rules().judge(secret, bearer, NOW.parse().unwrap())?;
-        Ok(matched.token.subject().unwrap_or_default().to_owned())
+        let [anew, recalled] = [None, known.as_ref()].map(|known| {
+            let matched = rules().judge(secret, bearer, NOW.parse().unwrap(), known)?;
+            Ok((matched.token.subject().unwrap_or_default().to_owned(), matched.is_previous))
+        });
+        assert_eq!(anew, recalled);
+        anew.map(|(subject, _)| subject)
     }
 
     #[test]
@@ -282,7 +291,7 @@ mod tests {
             (&bad, Some("2026-01-01T13:00:00Z"), Unusable(StoredTokenError::AlgNone)),
         ] {
             let stored = secret(&[("token", &new), (PREVIOUS_ENTRY, previous)], until);
-            let tokens = rules().tokens(&stored, now).unwrap();
+            let tokens = rules().tokens(&stored, now, None).unwrap();
             assert_eq!(tokens.previous.and_then(Result::err), Some(ignored));
         }
     }
@@ -294,6 +303,6 @@ mod tests {
         let rules = TokenRules { entry: "jwt".to_owned(), ..rules() };
         let header = format!("Bearer {new}");
         let bearer = Bearer::parse([header.as_bytes()].into_iter()).unwrap();
-        assert!(rules.judge(&stored, bearer, NOW.parse().unwrap()).is_ok());
+        assert!(rules.judge(&stored, bearer, NOW.parse().unwrap(), None).is_ok());
     }
 }

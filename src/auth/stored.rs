@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use subtle::ConstantTimeEq;
 
 use super::bearer::{Bearer, is_compact_jwt};
 use crate::secrets::SecretBytes;
@@ -20,7 +21,14 @@ const MAX_LENGTH: usize = 16 * 1024;
 /// A stored JWT that may be compared with. It has no `Debug`: it is a secret.
 pub struct StoredToken<'s> {
     text: &'s [u8],
-    claims: Claims,
+    claims: Arc<Claims>,
+}
+
+/// What is known of a token that was read before: its text need not be read again where it is
+/// stored still. It has no `Debug`: it is a secret.
+pub struct KnownToken {
+    text: SecretBytes,
+    claims: Arc<Claims>,
 }
 
 /// Why a stored text matches nothing.
@@ -98,13 +106,37 @@ impl<'s> StoredToken<'s> {
         if !is_compact_jwt(text) {
             return Err(StoredTokenError::NotJwt);
         }
-        Ok(Self { text: text.as_bytes(), claims: claims(text)? })
+        Ok(Self { text: text.as_bytes(), claims: Arc::new(claims(text)?) })
+    }
+
+    /// Like [`parse`](Self::parse), with little work where the entry holds the token that is
+    /// known.
+    ///
+    /// # Errors
+    /// See [`StoredTokenError`].
+    pub fn recall(
+        bytes: &'s SecretBytes,
+        known: Option<&KnownToken>,
+    ) -> Result<Self, StoredTokenError> {
+        let text = bytes.trimmed_end();
+        match known {
+            Some(known) if equal(&known.text, text) => {
+                Ok(Self { text, claims: Arc::clone(&known.claims) })
+            }
+            _ => Self::parse(bytes),
+        }
+    }
+
+    /// What is to be known of it later.
+    #[must_use]
+    pub fn to_known(&self) -> KnownToken {
+        KnownToken { text: self.text.to_vec().into(), claims: Arc::clone(&self.claims) }
     }
 
     /// Whether the bearer is this very token, compared in constant time.
     #[must_use]
     pub fn equals(&self, bearer: Bearer<'_>) -> bool {
-        self.text.ct_eq(bearer.as_str().as_bytes()).into()
+        equal(self.text, bearer.as_str().as_bytes())
     }
 
     /// Whether `exp` and `nbf` hold (RFC 7519, sections 4.1.4 and 4.1.5).
@@ -142,6 +174,19 @@ impl<'s> StoredToken<'s> {
     pub fn subject(&self) -> Option<&str> {
         self.claims.sub.as_ref().and_then(serde_json::Value::as_str)
     }
+}
+
+impl KnownToken {
+    /// Whether the bearer is this very token, compared in constant time.
+    #[must_use]
+    pub fn equals(&self, bearer: Bearer<'_>) -> bool {
+        equal(&self.text, bearer.as_str().as_bytes())
+    }
+}
+
+/// In a time that depends on the lengths alone.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    verify_slices_are_equal(one, other).is_ok()
 }
 
 fn header(part: &str) -> Option<Header> {
@@ -284,6 +329,22 @@ pub(super) mod tests {
         assert!(!equals(&text[..text.len() - 1]));
         assert!(!equals(&format!("{text}x")));
         assert_eq!(token.subject(), Some("a"));
+    }
+
+    #[test]
+    fn what_is_known_counts_for_the_very_same_text_only() {
+        let (known, other) = (jwt(HS256, r#"{"sub":"a"}"#), jwt(HS256, r#"{"sub":"b"}"#));
+        let (known, other) = (SecretBytes::from(known), SecretBytes::from(other));
+        let known = StoredToken::parse(&known).unwrap().to_known();
+        let subject = |stored: &SecretBytes| {
+            let token = StoredToken::recall(stored, Some(&known))?;
+            assert!(token.text == stored.trimmed_end());
+            Ok(token.subject().map(str::to_owned))
+        };
+        let with_end = [&known.text[..], b"\n"].concat().into();
+        assert_eq!(subject(&with_end), Ok(Some("a".to_owned())));
+        assert_eq!(subject(&other), Ok(Some("b".to_owned())));
+        assert_eq!(subject(&"opaque".into()), Err(StoredTokenError::NotJwt));
     }
 
     proptest! {

@@ -73,7 +73,7 @@ fn is_expired_and_ours(text: &str) -> bool {
     let secrets = manifest::parse(text).unwrap_or_default();
     secrets.iter().filter_map(|(_, secret)| secret.as_ref().ok()).any(|secret| {
         let expired = rules
-            .tokens(secret, now)
+            .tokens(secret, now, None)
             .is_ok_and(|tokens| rules.holds(&tokens.current, now).is_err());
         let token = secret.entries.get("token").and_then(|token| std::str::from_utf8(token).ok());
         expired && token.is_some_and(|token| token_manifest(token) == text)

@@ -127,7 +127,7 @@ fn same_token(subject: &str, bytes: &SecretBytes, name: &SecretName, facts: &Fac
             return Check::fault(NAME, subject, finding, "Store the token there");
         }
     };
-    match facts.rules.judge(ours, bearer, facts.now) {
+    match facts.rules.judge(ours, bearer, facts.now, None) {
         Ok(_) | Err(Refusal::Lapsed(_)) => {
             Check::ok(NAME, subject, "ESO sends the token that the service holds")
         }

@@ -138,7 +138,7 @@ pub fn label(check: &'static str, subject: &str, name: &SecretName, secret: &Sec
 
 fn previous(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) -> Check {
     const NAME: &str = "token-previous";
-    match rules.tokens(secret, now).map(|tokens| tokens.previous) {
+    match rules.tokens(secret, now, None).map(|tokens| tokens.previous) {
         Ok(Some(Err(ignored))) => Check::fault(
             NAME,
             subject,
