@@ -1,10 +1,10 @@
 //! What may go on to the router: requests whose head is sound, and as many as may be in flight.
 
+use std::future::Future;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{Method, Version, header};
-use axum::middleware::Next;
 use axum::response::Response;
 
 use super::Connection;
@@ -13,11 +13,11 @@ use super::code::Code;
 use super::in_flight::InFlight;
 use super::problem::Problem;
 
-/// Lets a request in, or answers in the router's place.
-pub(super) async fn admit(
-    State(in_flight): State<InFlight>,
+/// Lets a request in, or answers in the place of `next`.
+pub(super) async fn admit<F: Future<Output = Response>>(
+    in_flight: &InFlight,
     request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
     let slot = in_flight.slot(connection.as_ref());
@@ -30,7 +30,7 @@ pub(super) async fn admit(
         }
         Problem::from(Code::MalformedRequest).into_response()
     } else if admitted {
-        next.run(request).await
+        next(request).await
     } else {
         Problem::from(Code::Overloaded).into_response()
     };

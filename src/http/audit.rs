@@ -1,15 +1,15 @@
 //! The audit line: exactly one for each request, also for one whose caller went away, and with it
 //! the count of requests.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use aws_lc_rs::rand;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
 
@@ -19,6 +19,9 @@ use super::metrics::{Metrics, Outcome};
 use super::problem::Problem;
 use crate::auth::Caller;
 use crate::secrets::SecretName;
+
+/// The target of audit lines in the log.
+pub const AUDIT: &str = "vsecm_scout::audit";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -69,7 +72,7 @@ impl Trail {
     }
 }
 
-/// What the layer needs.
+/// What lines and counts need.
 pub(super) struct Audit {
     pub(super) ids: RequestIds,
     pub(super) metrics: Arc<Metrics>,
@@ -81,7 +84,7 @@ struct Line {
     metrics: Arc<Metrics>,
     request_id: String,
     client_request_id: Option<String>,
-    peer: Option<String>,
+    connection: Option<Arc<Connection>>,
     method: Method,
     arrived: Instant,
     trail: Trail,
@@ -96,10 +99,10 @@ impl Drop for Line {
         let latency = self.arrived.elapsed();
         self.metrics.request_ended(self.outcome, latency);
         tracing::info!(
-            target: "vsecm_scout::audit",
+            target: AUDIT,
             request_id = self.request_id,
             client_request_id = self.client_request_id,
-            peer = self.peer,
+            peer = self.connection.as_ref().map(|connection| connection.peer_text()),
             method = cut(self.method.as_str()),
             status = self.status.map(|status| status.as_u16()),
             code = self.outcome.as_str(),
@@ -113,25 +116,28 @@ impl Drop for Line {
 }
 
 /// Runs the request, turns a panic into a 500, and leaves the audit line.
-pub async fn audit(State(audit): State<Arc<Audit>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn audit<F: Future<Output = Response>>(
+    audit: &Audit,
+    request: Request,
+    next: impl FnOnce(Request, Trail) -> F,
+) -> Response {
     let trail = Trail::default();
     let mut line = Line {
         metrics: Arc::clone(&audit.metrics),
         request_id: audit.ids.next(),
         client_request_id: client_request_id(request.headers()),
-        peer: request.extensions().get::<Arc<Connection>>().map(|peer| peer.peer().to_string()),
+        connection: request.extensions().get().map(Arc::clone),
         method: request.method().clone(),
         arrived: Instant::now(),
         trail: trail.clone(),
         status: None,
         outcome: Outcome::CallerGone,
     };
-    request.extensions_mut().insert(trail);
-    let mut response =
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            audit.metrics.panicked();
-            Problem::from(Code::InternalError).into_response()
-        });
+    let answer = AssertUnwindSafe(next(request, trail)).catch_unwind();
+    let mut response = answer.await.unwrap_or_else(|_| {
+        audit.metrics.panicked();
+        Problem::from(Code::InternalError).into_response()
+    });
     line.status = Some(response.status());
     line.outcome = response.extensions().get().copied().map_or(Outcome::Served, Outcome::Refused);
     if let Ok(id) = HeaderValue::from_str(&line.request_id) {

@@ -24,6 +24,7 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// One client's connection. Each request carries it as an extension.
 pub struct Connection {
     peer: SocketAddr,
+    peer_text: String,
     opened: Instant,
     closing: CancellationToken,
     evicted: Notify,
@@ -80,13 +81,19 @@ impl Connection {
             accepted: false,
             idle_since: opened,
         });
-        Self { peer, opened, closing, evicted: Notify::new(), freed, state }
+        let peer_text = peer.to_string();
+        Self { peer, peer_text, opened, closing, evicted: Notify::new(), freed, state }
     }
 
     /// The client's address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// The client's address in the audit lines of its requests.
+    pub(super) fn peer_text(&self) -> &str {
+        &self.peer_text
     }
 
     /// Ends the connection once the requests under way are answered.

@@ -9,7 +9,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::Connection;
 
 /// The requests in flight.
-#[derive(Clone)]
 pub(super) struct InFlight(Arc<Requests>);
 
 struct Requests {

@@ -13,19 +13,22 @@ pub mod problem;
 mod readiness;
 mod webhook;
 
+use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware;
+use axum::extract::{Request, State};
+use axum::response::Response;
 use axum::routing::any;
 
-pub use audit::RequestIds;
+pub use audit::{AUDIT, RequestIds};
 pub use connection::{Activity, Connection, Neglect, Standing};
 pub use metrics::Metrics;
 pub use readiness::{Readiness, TokenSeen};
 pub use webhook::Scout;
 
+use audit::{Audit, Trail};
 use code::Code;
 use in_flight::InFlight;
 use problem::Problem;
@@ -39,12 +42,39 @@ pub fn router(
     max_requests: NonZeroUsize,
 ) -> Router {
     let in_flight = InFlight::new(max_requests, metrics.in_flight());
-    let audit = Arc::new(audit::Audit { ids, metrics });
-    Router::new()
-        .route("/webhook", any(webhook::webhook))
-        // Never a 404: ESO would take a mistyped URL for a deleted secret.
-        .fallback(|| async { Problem::from(Code::UnknownPath).into_response() })
-        .with_state(scout)
-        .layer(middleware::from_fn_with_state(in_flight, admission::admit))
-        .layer(middleware::from_fn_with_state(audit, audit::audit))
+    let door = Arc::new(Door { audit: Audit { ids, metrics }, in_flight, scout });
+    Router::new().route("/webhook", any(webhook)).fallback(elsewhere).with_state(door)
+}
+
+/// What each request passes, from the outside to the inside.
+struct Door {
+    audit: Audit,
+    in_flight: InFlight,
+    scout: Arc<Scout>,
+}
+
+impl Door {
+    /// Leads a request through to `answer`. These are plain calls: a layer of axum's for each
+    /// would cost more than what it does.
+    async fn pass<F: Future<Output = Response>>(
+        &self,
+        request: Request,
+        answer: impl FnOnce(Request, Trail) -> F,
+    ) -> Response {
+        let admit = |request, trail| {
+            admission::admit(&self.in_flight, request, |request| answer(request, trail))
+        };
+        audit::audit(&self.audit, request, admit).await
+    }
+}
+
+async fn webhook(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let answer = |request, trail| webhook::webhook(&door.scout, trail, request);
+    door.pass(request, answer).await
+}
+
+async fn elsewhere(State(door): State<Arc<Door>>, request: Request) -> Response {
+    // Never a 404: ESO would take a mistyped URL for a deleted secret.
+    let answer = |_, _| async { Problem::from(Code::UnknownPath).into_response() };
+    door.pass(request, answer).await
 }

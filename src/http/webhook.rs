@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::HttpBody;
-use axum::extract::{Extension, Request, State};
+use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::Response;
@@ -39,14 +39,10 @@ pub struct Scout {
 }
 
 /// Answers `GET` and `HEAD` of `/webhook`.
-pub async fn webhook(
-    State(scout): State<Arc<Scout>>,
-    Extension(trail): Extension<Trail>,
-    request: Request,
-) -> Response {
+pub(super) async fn webhook(scout: &Scout, trail: Trail, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let has_body = !body.is_end_stream();
-    match tokio::time::timeout(scout.deadline, look_up(&scout, &trail, &head, has_body)).await {
+    match tokio::time::timeout(scout.deadline, look_up(scout, &trail, &head, has_body)).await {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => problem.into_response(),
         Err(_) => Problem::from(Code::DeadlineExceeded).into_response(),

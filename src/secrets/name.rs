@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// A name that Kubernetes would refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +20,9 @@ pub enum InvalidName {
 }
 
 /// A namespace: a DNS-1123 label (`k8s.io/apimachinery`, `util/validation`, `IsDNS1123Label`).
+/// Its clones cost nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 impl Namespace {
     /// The name as text.
@@ -35,7 +37,7 @@ impl FromStr for Namespace {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         if text.len() <= 63 && is_label(text) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName::Namespace)
         }
@@ -48,12 +50,13 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// Which Secret: its namespace and its name. `Display` writes `namespace/name`.
+/// Which Secret: its namespace and its name. `Display` writes `namespace/name`. Its clones cost
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretName {
     /// The namespace.
     pub namespace: Namespace,
-    name: String,
+    name: Arc<str>,
 }
 
 impl SecretName {
@@ -63,8 +66,7 @@ impl SecretName {
     /// Where `name` is no DNS-1123 subdomain (`util/validation`, `IsDNS1123Subdomain`).
     pub fn new(namespace: Namespace, name: &str) -> Result<Self, InvalidName> {
         if name.len() <= 253 && name.split('.').all(is_label) {
-            let name = name.to_owned();
-            Ok(Self { namespace, name })
+            Ok(Self { namespace, name: name.into() })
         } else {
             Err(InvalidName::Secret)
         }

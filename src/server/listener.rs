@@ -34,8 +34,25 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // So that a restart need not wait for the last connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
+    // What is accepted inherits it: heads and small answers should not wait for the peer's
+    // acknowledgement.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_does_not_wait_for_acknowledgements() {
+        let listener = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
+    }
 }

@@ -175,13 +175,11 @@ async fn accept<F>(
         match accepted {
             Ok((tcp, peer)) => {
                 failing = false;
-                // Heads and small answers should not wait for the peer's acknowledgement.
-                let _ = tcp.set_nodelay(true);
                 let place = connections.open(peer).await;
-                tasks.spawn(see_through(place, Arc::clone(&connections), {
-                    let serve = serve.clone();
-                    move |open| serve(tcp, open)
-                }));
+                let serve = serve.clone();
+                let serve = move |open| serve(tcp, open);
+                // Boxed: tokio copies a task's future several times, and this one is large.
+                tasks.spawn(Box::pin(see_through(place, Arc::clone(&connections), serve)));
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {

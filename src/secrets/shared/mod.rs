@@ -39,8 +39,8 @@ struct Shared {
     rule: Mutex<Rule>,
 }
 
-type Rule = rule::Rule<Arc<SecretName>, Answer>;
-type Begun = rule::Begun<Arc<SecretName>, Answer>;
+type Rule = rule::Rule<SecretName, Answer>;
+type Begun = rule::Begun<SecretName, Answer>;
 
 /// What a read returned, once it has; its clones are one and the same.
 #[derive(Clone, Default)]
@@ -95,28 +95,27 @@ impl SecretStore for SharedReads {
 /// A request from its arrival until it leaves, with its answer or without.
 struct Request<'a> {
     shared: &'a Shared,
-    name: Arc<SecretName>,
+    name: &'a SecretName,
     answer: Answer,
 }
 
 impl<'a> Request<'a> {
-    fn arrive(shared: &'a Arc<Shared>, name: &SecretName) -> Self {
-        let name = Arc::new(name.clone());
-        let answer = shared.with_rule(|rule, now| rule.arrive(now, &name, Answer::default));
+    fn arrive(shared: &'a Arc<Shared>, name: &'a SecretName) -> Self {
+        let answer = shared.with_rule(|rule, now| rule.arrive(now, name, Answer::default));
         let request = Self { shared, name, answer };
         shared.begin_reads();
         request
     }
 
     fn is_waiting(&self) -> bool {
-        self.shared.with_rule(|rule, _| rule.is_waiting(&self.name, &self.answer))
+        self.shared.with_rule(|rule, _| rule.is_waiting(self.name, &self.answer))
     }
 }
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         if !self.answer.0.initialized() {
-            self.shared.with_rule(|rule, _| rule.leave(&self.name, &self.answer));
+            self.shared.with_rule(|rule, _| rule.leave(self.name, &self.answer));
         }
     }
 }
