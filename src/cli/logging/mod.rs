@@ -1,10 +1,16 @@
 //! Logs: lines on stdout, one JSON object each, or text on a terminal.
 
+mod audit_lines;
+mod batches;
+
 use std::io::IsTerminal;
 
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+use audit_lines::AuditLines;
+use batches::Batches;
 
 /// Lines that wait where stdout is slow; further ones are dropped, since a blocked stdout must
 /// not block a request.
@@ -51,7 +57,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
-        .finish(std::io::stdout());
+        .finish(Batches::to(std::io::stdout()));
     let dropped_lines = writer.error_counter();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
@@ -61,6 +67,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
+            .map_event_format(AuditLines)
             .try_init(),
     }
     .map_err(anyhow::Error::from_boxed)
