@@ -54,8 +54,8 @@ struct Door {
 }
 
 impl Door {
-    /// Leads a request through to `answer`. These are plain calls: a layer of axum's for each
-    /// would cost more than what it does.
+    /// Leads a request through to `answer`. These are plain calls: layers of axum's would box each
+    /// request's future and clone the service.
     async fn pass<F: Future<Output = Response>>(
         &self,
         request: Request,
