@@ -1,6 +1,6 @@
 //! A folder of manifests, kept as it was when it was last looked at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -39,8 +39,8 @@ struct Look {
     listed: Stamped<Vec<PathBuf>>,
     /// `None` for a file that could not be read.
     files: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
-    /// Whether files changed while others were read, or may have.
-    torn: bool,
+    /// What has changed while all of this was read, or may have.
+    torn: BTreeSet<PathBuf>,
 }
 
 /// What is in one file, or `None` where that is not to be understood.
@@ -88,31 +88,45 @@ impl Folder {
 impl Look {
     /// Reads what has changed since `before`, again if it changes meanwhile.
     fn new(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
-        let mut look = Self::once(folder, settled, before)?;
+        let mut look = Self::once(folder, settled, before, Seen::is_current)?;
         for _ in 1..ATTEMPTS {
-            if !look.torn {
+            if look.torn.is_empty() {
                 break;
             }
             thread::sleep(A_TICK);
-            look = Self::once(folder, settled, Some(&look))?;
+            // Let go before it is read again: it may be large.
+            look.files.retain(|path, _| !look.torn.contains(path));
+            look = Self::once(folder, settled, Some(&look), Seen::is_at)?;
         }
         Ok(look)
     }
 
-    fn once(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
+    /// Reads all files but those that are `unchanged` since `before`.
+    fn once(
+        folder: &Path,
+        settled: Duration,
+        before: Option<&Self>,
+        unchanged: fn(&Seen, &Path) -> bool,
+    ) -> io::Result<Self> {
+        // One clock is ours, the other the file system's.
         let (asked, began) = (Instant::now(), SystemTime::now());
         let listed = before.map(|before| &before.listed);
         let listed = Stamped::read(folder, listed, settled, |open| list(folder, open))?;
         let mut files = BTreeMap::new();
         for path in &listed.value {
             let before = before.and_then(|before| before.files.get(path)?.clone());
-            let read = read_file(path, before, settled).map_err(|error| warn(path, &error));
-            files.insert(path.clone(), read.ok());
+            let read = match before {
+                Some(before) if unchanged(&before.seen, path) => Ok(before),
+                before => read_file(path, before.as_deref(), settled),
+            };
+            files.insert(path.clone(), read.map_err(|error| warn(path, &error)).ok());
         }
-        let look = Self { asked: Mutex::new(asked), listed, files, torn: false };
-        let whole =
-            |(path, seen): (&Path, &Seen)| !seen.may_hide_a_change_since(began) && seen.is_at(path);
-        let torn = !look.seen(folder).all(whole);
+        let look = Self { asked: Mutex::new(asked), listed, files, torn: BTreeSet::new() };
+        let torn = look
+            .seen(folder)
+            .filter(|(path, seen)| seen.may_hide_a_change_since(began) || !seen.is_at(path))
+            .map(|(path, _)| path.to_owned())
+            .collect();
         Ok(Self { torn, ..look })
     }
 
@@ -139,17 +153,17 @@ impl Look {
     }
 
     fn find(&self, name: &SecretName) -> Read {
-        let (mut found, mut unreadable) = (None, self.torn);
+        let (mut found, mut unreadable) = (None, !self.torn.is_empty());
         for manifest in self.files.values() {
             let secrets = manifest.as_ref().and_then(|manifest| manifest.value.as_ref());
             unreadable |= secrets.is_none();
             let secret = secrets.and_then(|secrets| secrets.get(name));
             if found.is_some() && secret.is_some() {
                 // One that was moved meanwhile may have been seen in both places, or in none.
-                let moved = if self.torn {
-                    ReadError::UnreadableManifest
-                } else {
+                let moved = if self.torn.is_empty() {
                     ReadError::DuplicateManifest
+                } else {
+                    ReadError::UnreadableManifest
                 };
                 return Err(moved);
             }
@@ -178,19 +192,13 @@ fn list(path: &Path, folder: &File) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What is in one file: `before`, if that has not changed.
 fn read_file(
     path: &Path,
-    before: Option<Arc<Manifest>>,
+    before: Option<&Manifest>,
     settled: Duration,
 ) -> io::Result<Arc<Manifest>> {
-    match before {
-        Some(before) if before.seen.is_current(path) => Ok(before),
-        before => {
-            let read = |file: &File| read_secrets(path, file);
-            Ok(Arc::new(Stamped::read(path, before.as_deref(), settled, read)?))
-        }
-    }
+    let read = |file: &File| read_secrets(path, file);
+    Ok(Arc::new(Stamped::read(path, before, settled, read)?))
 }
 
 fn read_secrets(path: &Path, mut file: &File) -> io::Result<Option<Secrets>> {

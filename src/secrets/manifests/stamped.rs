@@ -69,14 +69,17 @@ impl Seen {
         fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == self.stamp)
     }
 
-    /// Whether a change after `began` may have left the stamp as it is: the one before it was made
-    /// in the same tick, or later. What lies in the future is of another clock, and tells nothing.
+    /// Whether a change after `began` may have left the stamp as it is, because the file system's
+    /// clock has not ticked between that change and the one before. A stamp from the future is of
+    /// another clock, and tells nothing.
     pub(super) fn may_hide_a_change_since(&self, began: SystemTime) -> bool {
         let (seconds, nanoseconds) = self.stamp.changed;
+        // A file system that knows whole seconds only.
+        let tick = if nanoseconds == 0 { SETTLED } else { A_TICK };
         let part = |number: i64| u64::try_from(number).unwrap_or_default();
         let changed = Duration::from_secs(part(seconds)) + Duration::from_nanos(part(nanoseconds));
         let since_epoch = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let tick_before = since_epoch(began).saturating_sub(A_TICK);
+        let tick_before = since_epoch(began).saturating_sub(tick);
         (tick_before..=since_epoch(SystemTime::now())).contains(&changed)
     }
 
@@ -163,6 +166,11 @@ mod tests {
         assert!(seen(began - A_TICK / 2));
         assert!(seen(began + TICK / 2));
         assert!(!seen(began + 60 * TICK), "a clock that is ahead would spoil every answer");
+        let whole = |time: SystemTime| {
+            UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap().as_secs())
+        };
+        assert!(seen(whole(began)));
+        assert!(!seen(whole(began) - 2 * SETTLED));
     }
 
     #[test]
