@@ -42,6 +42,7 @@ fn main() {
         trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("a_second_signal_ends_at_once", &["kill"], second_signal),
+        trial("requests_that_are_cut_off_leave_their_lines", &["kill"], cut_off),
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
         trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
     ];
@@ -517,6 +518,41 @@ fn second_signal() {
     running.find("stop", |line| (line["message"] == "stopping").then_some(()));
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(1));
+}
+
+fn cut_off() {
+    let site = Site::new();
+    // An API server that takes connections and never answers.
+    let api_server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let kubeconfig = format!(
+        "{{current-context: c, contexts: [{{name: c, context: {{cluster: c}}}}], \
+         clusters: [{{name: c, cluster: {{server: 'http://{}'}}}}]}}",
+        api_server.local_addr().unwrap()
+    );
+    fs::write(site.path("kubeconfig"), kubeconfig).unwrap();
+    for (grace, signals) in [("100ms", 1), ("60s", 2)] {
+        let mut command = vsecm_scout(site.folder.path());
+        command.args(["serve", "--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.args(["--shutdown-delay", "0s", "--shutdown-grace", grace, "--deadline", "60s"]);
+        command.env("KUBECONFIG", "kubeconfig");
+        let mut running = Running::start(&mut command);
+        let address = running.address(HTTPS);
+        let (roots, token) = (site.ca.roots(), site.token.clone());
+        let asking = std::thread::spawn(move || {
+            block_on(client::get(&roots, address, "/webhook?key=a", &token)).is_err()
+        });
+        wait_until("the request is in flight", || {
+            admin(&mut running, "/metrics").1.contains("vsecm_scout_requests_in_flight 1")
+        });
+        for _ in 0..signals {
+            running.signal("TERM");
+            running.find("stop", |line| (line["message"] == "stopping").then_some(()));
+        }
+        assert_eq!(running.wait().code(), Some(1), "{grace}");
+        assert!(asking.join().unwrap());
+        wait_until("its line", || running.log().iter().any(|line| line["code"] == "caller-gone"));
+    }
 }
 
 fn clock_jumps() {

@@ -9,6 +9,7 @@ mod logging;
 mod metrics;
 mod process;
 mod rules;
+mod runtime;
 mod serve;
 mod service;
 mod values;

@@ -13,6 +13,7 @@ use clap::{Args as _, FromArgMatches};
 use super::dumps;
 use super::logging::{self, LogFormat};
 use super::rules::{RulesArgs, Serving};
+use super::runtime::block_on;
 use super::service::{Service, Setup};
 use super::values;
 use crate::server::certificate::CertificateFiles;
@@ -111,11 +112,10 @@ pub struct Args {
 }
 
 /// Serves until it is told to stop.
-#[tokio::main]
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     dumps::forbid().context("core dumps cannot be forbidden")?;
     let log = logging::start(LogFormat::or_default(args.log_format))?;
-    Service::bind(args.into_setup().await?, &log)?.run().await
+    block_on(async { Service::bind(args.into_setup().await?, &log)?.run().await })
 }
 
 impl Args {

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::logging::{self, LogFormat};
+use super::runtime::block_on;
 use super::serve;
 use super::service::Service;
 
@@ -45,8 +46,7 @@ pub struct Args {
 }
 
 /// Makes what is missing, serves, and shows how to ask.
-#[tokio::main]
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let log = logging::start(LogFormat::or_default(args.log_format))?;
     let certificate = certificates::ensure(&args.certs)
         .with_context(|| format!("--certs {}", args.certs.display()))?;
@@ -62,10 +62,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ("--shutdown-delay", "0s".as_ref()),
     ];
     let flags = flags.into_iter().flat_map(|(flag, value)| [flag.as_ref(), value]);
-    let service = Service::bind(serve::Args::from_flags(flags)?.into_setup().await?, &log)?;
-    let tour = tour::tour(service.address()?, &args.certs, &args.dir);
-    std::io::stdout().write_all(tour.as_bytes())?;
-    service.run().await
+    let serve = serve::Args::from_flags(flags)?;
+    block_on(async {
+        let service = Service::bind(serve.into_setup().await?, &log)?;
+        let tour = tour::tour(service.address()?, &args.certs, &args.dir);
+        std::io::stdout().write_all(tour.as_bytes())?;
+        service.run().await
+    })
 }
 
 /// Writes a file that is not there yet and that only its owner may read.

@@ -1,5 +1,5 @@
-//! Audit lines in JSON: the very lines that tracing-subscriber would write, at a fraction of its
-//! cost. There is one for each request.
+//! Audit lines in JSON, as tracing-subscriber would write them, at a fraction of its cost. There is
+//! one for each request.
 
 use std::fmt;
 
@@ -72,6 +72,14 @@ impl Visit for Line {
         self.member(field.name(), value);
     }
 
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field.name(), &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field.name(), &value);
+    }
+
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.member(field.name(), &value);
     }
@@ -128,7 +136,7 @@ mod tests {
             shown = %nasty,
             "request"
         );
-        tracing::warn!(target: AUDIT, whole = 1e21_f64, unknown = f64::NAN);
+        tracing::warn!(target: AUDIT, whole = 1e21_f64, yes = true, below = -1, unknown = f64::NAN);
         tracing::info!(other = nasty, "no audit line");
     }
 

@@ -4,6 +4,9 @@ mod audit_lines;
 mod batches;
 
 use std::io::IsTerminal;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -15,6 +18,9 @@ use batches::Batches;
 /// Lines that wait where stdout is slow; further ones are dropped, since a blocked stdout must
 /// not block a request.
 const WAITING_LINES: usize = 8192;
+
+/// How long what waits may take to be written at the end. tracing-appender gives up after 1.1 s.
+const LAST: Duration = Duration::from_millis(1500);
 
 /// The levels where RUST_LOG does not say otherwise. What a peer does below HTTP is no warning,
 /// which is what h2 and rustls make of it: it is counted, by the reason why its connection ended.
@@ -39,11 +45,27 @@ impl LogFormat {
     }
 }
 
-/// The running log. What waits is written when it is dropped.
+/// The running log. What waits is written when it is dropped, if stdout takes it.
 pub struct Log {
     /// Counts the lines that were dropped.
     pub dropped_lines: ErrorCounter,
-    _guard: WorkerGuard,
+    guard: Option<WorkerGuard>,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let guard = self.guard.take();
+        let (done, end) = mpsc::channel::<()>();
+        // On a thread of its own: where the lines that wait are not taken, tracing-appender says so
+        // on that very stdout, and waits for ever.
+        let ending = thread::Builder::new().spawn(move || {
+            drop(guard);
+            drop(done);
+        });
+        if ending.is_ok() {
+            let _ = end.recv_timeout(LAST);
+        }
+    }
 }
 
 /// Starts the log.
@@ -77,5 +99,5 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a panic, which is a fault of this program");
     }));
-    Ok(Log { dropped_lines, _guard: guard })
+    Ok(Log { dropped_lines, guard: Some(guard) })
 }
