@@ -1,5 +1,5 @@
-//! The bearer and the stored token: whoever is let in sent what is stored, and what is stored can
-//! be sent.
+//! The bearer and the stored token: whoever is let in sent what is stored, what is stored can be
+//! sent, and what was known before changes nothing.
 //!
 //! The input is two lines: the `Authorization` header, and the stored text.
 
@@ -27,6 +27,13 @@ fuzz_target!(|input: &[u8]| {
     let sent = [b"Bearer ", trimmed].concat();
     let sent = Bearer::parse([&sent[..]].into_iter()).expect("what is stored can be sent");
     assert!(stored.equals(sent));
+    let other = SecretBytes::from([trimmed, b"x"].concat());
+    for known in [Some(&stored), StoredToken::parse(&other).as_ref().ok()] {
+        let known = known.map(StoredToken::to_known);
+        let recalled = StoredToken::recall(&bytes, known.as_ref()).expect("it was parsed before");
+        assert!(recalled.equals(sent) && recalled.subject() == stored.subject());
+        assert_eq!(recalled.expiry(), stored.expiry());
+    }
     for now in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
         let _ = stored.holds(now, SignedDuration::from_secs(30));
     }
