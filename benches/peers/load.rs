@@ -13,12 +13,15 @@ use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustls::ClientConfig;
 use rustls::client::{Resumption, TicketRequest};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
+
+use crate::pinned::Pinned;
 
 /// The core of the clients; servers run on core 0.
 const CORE: usize = 1;
@@ -78,15 +81,16 @@ pub(crate) struct Outcome {
 }
 
 /// TLS 1.3 with the key exchange and the suite that all servers have, and no resumption.
-pub(crate) fn connector(roots: Arc<RootCertStore>) -> Result<TlsConnector> {
-    let provider = CryptoProvider {
+pub(crate) fn connector(certificate: CertificateDer<'static>) -> Result<TlsConnector> {
+    let provider = Arc::new(CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         cipher_suites: vec![aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256],
         ..aws_lc_rs::default_provider()
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+    });
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Pinned { certificate, provider }))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();

@@ -11,6 +11,7 @@ mod harness;
 mod kubernetes;
 mod load;
 mod manifests;
+mod pinned;
 mod report;
 mod rounds;
 #[allow(dead_code)]
@@ -117,13 +118,13 @@ impl Bench {
             Plan { rounds: 5, round: Duration::from_secs(5) }
         };
         let folder = tempfile::Builder::new().prefix("vsecm-scout-bench-").tempdir()?;
-        let ca = Ca::new();
-        ca.issue().write(folder.path());
+        let pair = Ca::new().issue();
+        pair.write(folder.path());
         let token = token(concat!(
             r#"{"iss":"https://issuer.example","aud":"vsecm-scout","sub":"external-secrets","#,
             r#""jti":"0b4b1f0e-5a3c-4b2e-9d7f-2c1a6e8f0d33","iat":1767225600,"exp":4102444800}"#
         ));
-        let (go_peers, connector) = (tools.build_go_peers()?, load::connector(ca.roots())?);
+        let (go_peers, connector) = (tools.build_go_peers()?, load::connector(pair.der.into())?);
         Ok(Self { tools, go_peers, plan, folder, connector, token })
     }
 
