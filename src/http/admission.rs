@@ -1,4 +1,4 @@
-//! What may go on to the router: requests whose head is sound, and as many as may be in flight.
+//! What may be answered: requests whose head is sound, and as many as may be in flight.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub enum InvalidName {
 }
 
 /// A namespace: a DNS-1123 label (`k8s.io/apimachinery`, `util/validation`, `IsDNS1123Label`).
-/// Its clones cost nothing.
+/// Its clones share one text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Namespace(Arc<str>);
 
@@ -50,8 +50,8 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// Which Secret: its namespace and its name. `Display` writes `namespace/name`. Its clones cost
-/// nothing.
+/// Which Secret: its namespace and its name. `Display` writes `namespace/name`. Its clones
+/// share their texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretName {
     /// The namespace.
