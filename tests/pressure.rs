@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustls::RootCertStore;
 use support::client::{self, Offer};
 use support::folder::{ADMIN, HTTPS, Site, admin};
-use support::process::{Running, limited, wait_until};
+use support::process::{MemoryGroup, Running, limited, wait_until};
 use support::{SOON, eventually, frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -202,6 +202,12 @@ async fn ask_until_refused(
     }
 }
 
+/// A memory cgroup as the chart's limit makes one, where one can be made: beyond it the kernel would
+/// end the program.
+fn pod() -> Option<MemoryGroup> {
+    MemoryGroup::new(128 << 20)
+}
+
 /// What is promised: 64 MiB, and 30 KiB for each open connection above 500.
 fn promised(connections: usize) -> usize {
     64 * 1024 + 30 * connections.saturating_sub(500)
@@ -218,7 +224,11 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
         "scout.vsecm.com/serve: 'true'",
         &format!("value: {}", "x".repeat(1 << 20)),
     );
-    let mut running = Running::start(&mut limited(&site.serve(), &format!("-d {CEILING}")));
+    let (pod, mut command) = (pod(), limited(&site.serve(), &format!("-d {CEILING}")));
+    if let Some(pod) = &pod {
+        command = pod.confine(&command);
+    }
+    let mut running = Running::start(&mut command);
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
@@ -258,7 +268,12 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
 async fn memory_stays_bounded_in_a_storm_of_fresh_connections_and_comes_back() {
     const STORM: usize = 10_000;
     let site = Site::new();
-    let mut running = Running::start(site.serve().args(["--max-connections", "1024"]));
+    let (pod, mut command) = (pod(), site.serve());
+    command.args(["--max-connections", "1024"]);
+    if let Some(pod) = &pod {
+        command = pod.confine(&command);
+    }
+    let mut running = Running::start(&mut command);
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;

@@ -1,10 +1,11 @@
 //! The binary as a process, which ends with the test, also when that fails.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,14 +28,53 @@ pub fn vsecm_scout(folder: &Path) -> Command {
 
 /// `command`, but with a limit as `ulimit` takes it, soft and hard.
 pub fn limited(command: &Command, limit: &str) -> Command {
+    after(command, &format!("ulimit {limit}"))
+}
+
+/// `command`, begun by a shell that does `this` before.
+fn after(command: &Command, this: &str) -> Command {
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+    shell.args(["-c", &format!("{this} && exec \"$0\" \"$@\"")]);
     shell.arg(command.get_program()).args(command.get_args());
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }
     shell
+}
+
+/// A memory cgroup. It must outlive its processes.
+pub struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// A cgroup of version 1 or 2 that may hold `limit` bytes, where one can be made.
+    pub fn new(limit: usize) -> Option<Self> {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("vsecm-scout-test-{}-{made}", std::process::id());
+        let hierarchies =
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
+        hierarchies.into_iter().find_map(|(root, file)| {
+            let folder = Path::new(root).join(&name);
+            fs::create_dir(&folder).ok()?;
+            let group = Self(folder);
+            // The file is the kernel's: in another file system it is not there.
+            let mut file = File::options().write(true).open(group.0.join(file)).ok()?;
+            file.write_all(limit.to_string().as_bytes()).ok()?;
+            Some(group)
+        })
+    }
+
+    /// `command` within it.
+    pub fn confine(&self, command: &Command) -> Command {
+        after(command, &format!("echo $$ > {}", self.0.join("cgroup.procs").display()))
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
 }
 
 /// A running process.
