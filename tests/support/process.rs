@@ -36,7 +36,12 @@ fn after(command: &Command, this: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{this} && exec \"$0\" \"$@\"")]);
     shell.arg(command.get_program()).args(command.get_args());
-    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }

@@ -14,8 +14,8 @@ const REST: Duration = Duration::from_millis(5);
 /// Gathers lines until it is flushed, and then lets the next batch gather. It rests in `flush`, so
 /// that belongs on a thread of its own: tracing-appender flushes when no line waits.
 ///
-/// It knows no errors. What an output does not take, because nobody reads it any more, is lost; and
-/// tracing-appender would pass over its own end where a write fails.
+/// It knows no errors. What an output does not take, because nobody reads it any more, is lost and
+/// not counted; and tracing-appender would pass over its own end where a write fails.
 pub(super) struct Batches<W> {
     output: W,
     lines: Vec<u8>,

@@ -88,6 +88,7 @@ impl Folder {
 impl Look {
     /// Reads what has changed since `before`, again if it changes meanwhile.
     fn new(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
+        let asked = Instant::now();
         let mut look = Self::once(folder, settled, before, Seen::is_current)?;
         for _ in 1..ATTEMPTS {
             if look.torn.is_empty() {
@@ -98,7 +99,8 @@ impl Look {
             look.files.retain(|path, _| !look.torn.contains(path));
             look = Self::once(folder, settled, Some(&look), Seen::is_at)?;
         }
-        Ok(look)
+        // What was kept from the first reading is as old as that.
+        Ok(Self { asked: Mutex::new(asked), ..look })
     }
 
     /// Reads all files but those that are `unchanged` since `before`.
@@ -108,7 +110,7 @@ impl Look {
         before: Option<&Self>,
         unchanged: fn(&Seen, &Path) -> bool,
     ) -> io::Result<Self> {
-        // One clock is ours, the other the file system's.
+        // By the clock of the file system, for its times.
         let (asked, began) = (Instant::now(), SystemTime::now());
         let listed = before.map(|before| &before.listed);
         let listed = Stamped::read(folder, listed, settled, |open| list(folder, open))?;

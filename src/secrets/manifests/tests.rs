@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
@@ -183,11 +183,9 @@ fn a_read_that_begins_after_a_change_sees_it() {
         }
     };
     thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(read);
-        }
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(read)).collect();
         for edit in 1.. {
-            if reads.load(Ordering::SeqCst) > 100 {
+            if readers.iter().all(ScopedJoinHandle::is_finished) {
                 break;
             }
             subject.replace("a.yaml", secret("a", &format!("v{edit}")));
