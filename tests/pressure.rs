@@ -12,7 +12,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -209,6 +209,13 @@ fn pod() -> Option<MemoryGroup> {
     MemoryGroup::new(128 << 20)
 }
 
+fn confined(pod: &Option<MemoryGroup>, command: Command) -> Command {
+    match pod {
+        Some(pod) => pod.confine(&command),
+        None => command,
+    }
+}
+
 /// What is promised: 64 MiB, and 30 KiB for each open connection above 500.
 fn promised(connections: usize) -> usize {
     64 * 1024 + 30 * connections.saturating_sub(500)
@@ -225,11 +232,9 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
         "scout.vsecm.com/serve: 'true'",
         &format!("value: {}", "x".repeat(1 << 20)),
     );
-    let (pod, mut command) = (pod(), limited(&site.serve(), &format!("-d {CEILING}")));
-    if let Some(pod) = &pod {
-        command = pod.confine(&command);
-    }
-    let mut running = Running::start(&mut command);
+    let pod = pod();
+    let command = limited(&site.serve(), &format!("-d {CEILING}"));
+    let mut running = Running::start(&mut confined(&pod, command));
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
@@ -271,10 +276,7 @@ async fn memory_stays_bounded_in_a_storm_of_fresh_connections_and_comes_back() {
     let site = Site::new();
     let (pod, mut command) = (pod(), site.serve());
     command.args(["--max-connections", "1024"]);
-    if let Some(pod) = &pod {
-        command = pod.confine(&command);
-    }
-    let mut running = Running::start(&mut command);
+    let mut running = Running::start(&mut confined(&pod, command));
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;

@@ -1,6 +1,7 @@
 //! Who may ask: the bearer of the token that the token Secret holds now.
 
 mod bearer;
+mod claims;
 mod metrics;
 mod report;
 mod rules;

@@ -1,18 +1,15 @@
 //! The token that a Secret holds: which text counts, and when it is valid (pure).
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::bearer::{Bearer, is_compact_jwt};
+use super::claims::Claims;
 use crate::secrets::SecretBytes;
 
 /// No longer token can be sent: the head of a request may be 16 KiB long.
@@ -59,26 +56,6 @@ pub enum Lapsed {
     NotYetValid,
 }
 
-/// The part of the claims that is looked at. The signature is not: equality with the stored
-/// token proves more than a signature would.
-#[derive(Deserialize)]
-struct Claims {
-    /// Seconds since the epoch, perhaps with a fraction (RFC 7519, section 2, NumericDate).
-    #[serde(default, deserialize_with = "present")]
-    exp: Option<f64>,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<f64>,
-    #[serde(default)]
-    iat: Option<serde_json::Value>,
-    #[serde(default)]
-    sub: Option<serde_json::Value>,
-}
-
-/// A number; `null` is none.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    f64::deserialize(deserializer).map(Some)
-}
-
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -106,7 +83,7 @@ impl<'s> StoredToken<'s> {
         if !is_compact_jwt(text) {
             return Err(StoredTokenError::NotJwt);
         }
-        Ok(Self { text: text.as_bytes(), claims: Arc::new(claims(text)?) })
+        Ok(Self { text: text.as_bytes(), claims: Arc::new(Claims::parse(text)?) })
     }
 
     /// Like [`parse`](Self::parse), with little work where the entry holds the token that is
@@ -191,40 +168,6 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
 
 fn header(part: &str) -> Option<Header> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-}
-
-fn claims(text: &str) -> Result<Claims, StoredTokenError> {
-    use jsonwebtoken::dangerous::insecure_decode_claims;
-    match insecure_decode_claims::<Object<Claims>>(text) {
-        Ok(Object(claims)) => Ok(claims),
-        Err(_) => match insecure_decode_claims::<serde_json::Map<_, _>>(text) {
-            Ok(_) => Err(StoredTokenError::BadClaims),
-            Err(_) => Err(StoredTokenError::NotJwt),
-        },
-    }
-}
-
-/// A JSON object. A struct alone could be read from an array too.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(members))
-            }
-        }
-
-        deserializer.deserialize_map(Members(PhantomData)).map(Self)
-    }
 }
 
 #[cfg(test)]

@@ -88,8 +88,9 @@ impl Folder {
 impl Look {
     /// Reads what has changed since `before`, again if it changes meanwhile.
     fn new(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
+        // For all attempts: what is kept from the first one is as old as that.
         let asked = Instant::now();
-        let mut look = Self::once(folder, settled, before, Seen::is_current)?;
+        let mut look = Self::once(folder, settled, asked, before, Seen::is_current)?;
         for _ in 1..ATTEMPTS {
             if look.torn.is_empty() {
                 break;
@@ -97,21 +98,21 @@ impl Look {
             thread::sleep(A_TICK);
             // Let go before it is read again: it may be large.
             look.files.retain(|path, _| !look.torn.contains(path));
-            look = Self::once(folder, settled, Some(&look), Seen::is_at)?;
+            look = Self::once(folder, settled, asked, Some(&look), Seen::is_at)?;
         }
-        // What was kept from the first reading is as old as that.
-        Ok(Self { asked: Mutex::new(asked), ..look })
+        Ok(look)
     }
 
     /// Reads all files but those that are `unchanged` since `before`.
     fn once(
         folder: &Path,
         settled: Duration,
+        asked: Instant,
         before: Option<&Self>,
         unchanged: fn(&Seen, &Path) -> bool,
     ) -> io::Result<Self> {
-        // By the clock of the file system, for its times.
-        let (asked, began) = (Instant::now(), SystemTime::now());
+        // Compared with the file system's times.
+        let began = SystemTime::now();
         let listed = before.map(|before| &before.listed);
         let listed = Stamped::read(folder, listed, settled, |open| list(folder, open))?;
         let mut files = BTreeMap::new();
