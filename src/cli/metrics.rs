@@ -8,8 +8,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tracing_appender::non_blocking::ErrorCounter;
 
+use super::logging::DroppedLines;
 use super::process;
 use crate::auth::Authenticator;
 use crate::http;
@@ -23,7 +23,7 @@ pub struct Parts<'a> {
     pub reads: &'a SharedReads,
     pub certificate: &'a Certificate,
     pub connections: &'a server::Metrics,
-    pub dropped_lines: ErrorCounter,
+    pub dropped_lines: DroppedLines,
 }
 
 /// Everything that `/metrics` shows.
@@ -45,12 +45,12 @@ pub fn registry(parts: Parts<'_>) -> Registry {
 
 /// Lines that were dropped.
 #[derive(Debug)]
-struct LogLines(ErrorCounter);
+struct LogLines(DroppedLines);
 
 impl Collector for LogLines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let dropped = ConstCounter::new(self.0.dropped_lines() as u64);
-        let help = "Log lines dropped because stdout was too slow for them.";
+        let dropped = ConstCounter::new(self.0.count());
+        let help = "Log lines that stdout did not take: it was too slow, or closed.";
         let metric =
             encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?;
         dropped.encode(metric)
@@ -66,8 +66,8 @@ mod tests {
     use prometheus_client::encoding::text::encode;
     use prometheus_client::metrics::counter::Counter;
     use rcgen::CertifiedKey;
-    use tracing_appender::non_blocking::NonBlockingBuilder;
 
+    use super::super::logging::lines_to;
     use super::*;
     use crate::auth::TokenRules;
     use crate::secrets::{self, Manifests, SecretName, SecretStore};
@@ -94,14 +94,14 @@ mod tests {
         let store: Arc<dyn SecretStore> = reads.clone();
         let (entry, leeway, max_overlap) = ("token".to_owned(), Duration::ZERO, Duration::ZERO);
         let rules = TokenRules { entry, leeway, max_overlap };
-        let (log, _guard) = NonBlockingBuilder::default().finish(std::io::sink());
+        let (_, _guard, dropped_lines) = lines_to(std::io::sink());
         registry(Parts {
             http: &http::Metrics::default(),
             connections: &server::Metrics::default(),
             authenticator: &Authenticator::new(store, token_secret, rules).unwrap(),
             reads: &reads,
             certificate: &certificate.unwrap(),
-            dropped_lines: log.error_counter(),
+            dropped_lines,
         })
     }
 

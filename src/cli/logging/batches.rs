@@ -1,6 +1,9 @@
 //! Lines that are written many at a time.
 
 use std::io::{self, Write};
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,29 +17,41 @@ const REST: Duration = Duration::from_millis(5);
 /// Gathers lines until it is flushed, and then lets the next batch gather. It rests in `flush`, so
 /// that belongs on a thread of its own: tracing-appender flushes when no line waits.
 ///
-/// It knows no errors. What an output does not take, because nobody reads it any more, is lost and
-/// not counted; and tracing-appender would pass over its own end where a write fails.
+/// It knows no errors: tracing-appender would pass over its own end where a write fails. What an
+/// output does not take, because nobody reads it any more, is lost and counted.
 pub(super) struct Batches<W> {
     output: W,
-    lines: Vec<u8>,
+    gathered: Vec<u8>,
+    lines: u64,
+    lost: Arc<AtomicU64>,
 }
 
 impl<W: Write> Batches<W> {
     /// Batches for `output`.
     pub(super) fn to(output: W) -> Self {
-        Self { output, lines: Vec::new() }
+        Self { output, gathered: Vec::new(), lines: 0, lost: Arc::default() }
+    }
+
+    /// How many lines were lost: whole batches, of which some lines may have come through.
+    pub(super) fn lost(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.lost)
     }
 
     fn write_out(&mut self) {
-        let _ = self.output.write_all(&self.lines).and_then(|()| self.output.flush());
-        self.lines.clear();
+        let written = self.output.write_all(&self.gathered).and_then(|()| self.output.flush());
+        let lines = mem::take(&mut self.lines);
+        if written.is_err() {
+            self.lost.fetch_add(lines, Ordering::Relaxed);
+        }
+        self.gathered.clear();
     }
 }
 
 impl<W: Write> Write for Batches<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lines.extend_from_slice(line);
-        if self.lines.len() >= BATCH {
+        self.gathered.extend_from_slice(line);
+        self.lines += 1;
+        if self.gathered.len() >= BATCH {
             self.write_out();
         }
         Ok(line.len())
@@ -87,13 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_closed_output_does_not_take_is_lost_and_no_error() {
+    fn what_a_closed_output_does_not_take_is_lost_and_counted_and_no_error() {
         let mut batches = Batches::to(Output { closed: true, ..Output::default() });
-        batches.write_all(b"lost\n").unwrap();
+        for line in ["lost\n", "lost too\n"] {
+            batches.write_all(line.as_bytes()).unwrap();
+        }
         batches.flush().unwrap();
+        assert_eq!(batches.lost().load(Ordering::Relaxed), 2);
         batches.output.closed = false;
         batches.write_all(b"kept\n").unwrap();
         batches.flush().unwrap();
         assert_eq!(batches.output.writes, [b"kept\n"]);
+        assert_eq!(batches.lost().load(Ordering::Relaxed), 2);
     }
 }

@@ -3,13 +3,14 @@
 mod audit_lines;
 mod batches;
 
-use std::io::IsTerminal;
-use std::sync::mpsc;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use audit_lines::AuditLines;
@@ -47,9 +48,23 @@ impl LogFormat {
 
 /// The running log. What waits is written when it is dropped, if stdout takes it.
 pub struct Log {
-    /// Counts the lines that were dropped.
-    pub dropped_lines: ErrorCounter,
+    /// Counts the lines that stdout did not take.
+    pub dropped_lines: DroppedLines,
     guard: Option<WorkerGuard>,
+}
+
+/// How many lines stdout did not take.
+#[derive(Clone, Debug)]
+pub struct DroppedLines {
+    too_slow: ErrorCounter,
+    refused: Arc<AtomicU64>,
+}
+
+impl DroppedLines {
+    /// Their number until now.
+    pub fn count(&self) -> u64 {
+        self.too_slow.dropped_lines() as u64 + self.refused.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Log {
@@ -68,6 +83,18 @@ impl Drop for Log {
     }
 }
 
+/// Writes lines to `output` on a thread of its own, until the guard is dropped.
+pub fn lines_to(output: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard, DroppedLines) {
+    let batches = Batches::to(output);
+    let refused = batches.lost();
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(batches);
+    let too_slow = writer.error_counter();
+    (writer, guard, DroppedLines { too_slow, refused })
+}
+
 /// Starts the log.
 pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     // A level for one target alone leaves the others as they are.
@@ -76,11 +103,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
         .parse(format!("{LEVELS},{levels}"))
         .context("RUST_LOG")?
         .add_directive(NEVER.parse()?);
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(WAITING_LINES)
-        .thread_name("log")
-        .finish(Batches::to(std::io::stdout()));
-    let dropped_lines = writer.error_counter();
+    let (writer, guard, dropped_lines) = lines_to(std::io::stdout());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).try_init(),
