@@ -45,6 +45,7 @@ fn main() {
         trial("requests_that_are_cut_off_leave_their_lines", &["kill"], cut_off),
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
         trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
+        trial("the_doctor_names_a_torn_manifest_and_needs_no_reader", &[], doctor_unread),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -612,4 +613,21 @@ fn doctor() {
     let (status, text) = doctor(&[]);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("✗ token Secret default/jwt-token: the token has expired. "), "{text}");
+}
+
+fn doctor_unread() {
+    let site = Site::new();
+    let doctor = || {
+        let mut command = vsecm_scout(site.folder.path());
+        command.args(["doctor", "--source", "manifests:secrets", "a"]);
+        command
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(output(doctor().stdout(writer)).status.code(), Some(0), "as for head -0");
+
+    std::fs::write(site.folder.path().join("secrets/torn.yaml"), "kind: [hunter2").unwrap();
+    let output = output(doctor().args(["--property", "other"]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("secrets/torn.yaml") && !said.contains("hunter2"), "{said}");
 }

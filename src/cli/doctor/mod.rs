@@ -7,6 +7,7 @@ mod examination;
 mod handshake;
 mod report;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use self::checks::url::Url;
 use self::cluster::Cluster;
 use self::examination::{EsoSide, Examination};
 use self::report::Output;
+use super::logging;
 use super::rules::{RulesArgs, Serving};
 use super::service::read_deadline;
 use crate::secrets::{Kubernetes, SecretName};
@@ -66,13 +68,18 @@ pub struct Args {
 /// Looks, and tells.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    logging::warnings_on_stderr();
     let (output, key, property) = (args.output, args.key.clone(), args.property.clone());
     let examination = args.into_examination().await?;
     let checks = match key {
         Some(key) => examination.of_key(&key, property.as_deref()).await?,
         None => examination.of_everything().await?,
     };
-    report::write(&checks, output, &mut std::io::stdout().lock())?;
+    match report::write(&checks, output, &mut io::stdout().lock()) {
+        // Whoever reads has seen enough, such as `head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
     Ok(if report::has_faults(&checks) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use audit_lines::AuditLines;
 use batches::Batches;
@@ -93,6 +95,19 @@ pub fn lines_to(output: impl Write + Send + 'static) -> (NonBlocking, WorkerGuar
         .finish(batches);
     let too_slow = writer.error_counter();
     (writer, guard, DroppedLines { too_slow, refused })
+}
+
+/// Puts this program's own warnings, such as which manifest cannot be read, on stderr: for a verb
+/// whose stdout is its result.
+pub fn warnings_on_stderr() {
+    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
+    // It fails where a log is there already, which then tells.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
 }
 
 /// Starts the log.

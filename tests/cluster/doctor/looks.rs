@@ -203,9 +203,19 @@ pub(super) async fn the_certificate_is_compared() -> Result<()> {
 pub(super) async fn eso_may_be_in_another_cluster() -> Result<()> {
     let ward = Ward::new(shared().await?, "far").await?;
     let near = own().await?;
-    install_crds(&near).await?;
-    // The service's cluster has the token and the value; ESO's has a copy of the token.
     near.kubectl().run(&["create", "namespace", &ward.site.namespace]).await?;
+    let there = ["--namespace", ward.site.namespace.as_str()];
+
+    // Without ESO in the cluster, nobody needs its label.
+    let unlabelled = ward.manifest("token-secret")?.replace("external-secrets.io/type", "other");
+    near.kubectl().apply_in(&ward.site.namespace, &unlabelled).await?;
+    let without = run(&near.kubeconfig(), &there).await?;
+    ensure!(without.check("token-eso-label").is_err(), "{}", without.text);
+    install_crds(&near).await?;
+    let with = run(&near.kubeconfig(), &there).await?;
+    ensure!(with.check("token-eso-label")?.status == "fault", "{}", with.text);
+
+    // The service's cluster has the token and the value; ESO's has a copy of the token.
     for block in ["token-secret", "store", "external-secret"] {
         near.kubectl().apply_in(&ward.site.namespace, &ward.manifest(block)?).await?;
     }

@@ -14,7 +14,7 @@ const LITTLE_LEFT: f64 = 0.2;
 /// Likewise, where it does not say when its life began.
 const SOON: f64 = 7.0 * 24.0 * 3600.0;
 
-/// Looks at the token Secret. `eso_reads_it`: ESO is in the same cluster.
+/// Looks at the token Secret. `eso_reads_it`: ESO may be in the same cluster.
 pub fn checks(
     name: &SecretName,
     rules: &TokenRules,
