@@ -12,8 +12,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use super::SOON;
 
 /// What the client offers.
 pub struct Offer {
@@ -74,14 +77,14 @@ pub async fn connect_to(
     shake_hands(name, config, TcpStream::connect(address).await?).await
 }
 
-/// Shakes hands with such a server on an open connection.
+/// Shakes hands with such a server on an open connection. A wait that does not end is an error.
 pub async fn shake_hands(
     name: &str,
     config: Arc<ClientConfig>,
     tcp: TcpStream,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let name = name.to_owned().try_into().unwrap();
-    TlsConnector::from(config).connect(name, tcp).await
+    timeout(SOON, TlsConnector::from(config).connect(name, tcp)).await?
 }
 
 /// Asks once over HTTP/1.1 on a new connection.
@@ -120,10 +123,13 @@ pub fn request(path: &str, token: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
+/// Asks. A wait that does not end is an error.
 pub async fn send(sender: &mut Http1, request: Request<Full<Bytes>>) -> std::io::Result<Answer> {
-    sender.ready().await.map_err(std::io::Error::other)?;
-    let response = sender.send_request(request).await.map_err(std::io::Error::other)?;
-    read(response).await.map_err(std::io::Error::other)
+    let answer = async {
+        sender.ready().await?;
+        read(sender.send_request(request).await?).await
+    };
+    timeout(SOON, answer).await?.map_err(std::io::Error::other)
 }
 
 pub async fn read<B>(response: Response<B>) -> Result<Answer, B::Error>

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -86,6 +86,7 @@ impl Drop for MemoryGroup {
 pub struct Running {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -97,15 +98,15 @@ impl Running {
     pub fn start_with(command: &mut Command, stdout: Stdio) -> Self {
         let mut child = command.stdout(stdout).stdin(Stdio::null()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        if let Some(stdout) = child.stdout.take() {
+        let reader = child.stdout.take().map(|stdout| {
             let sink = Arc::clone(&lines);
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     sink.lock().unwrap().push(line);
                 }
-            });
-        }
-        Self { child, lines }
+            })
+        });
+        Self { child, lines, reader }
     }
 
     /// The process id.
@@ -151,11 +152,12 @@ impl Running {
     pub fn find<T>(&mut self, what: &str, look: impl Fn(&Value) -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
         loop {
+            // Before the look: the line may be its last.
+            let ended = self.ended().is_some();
             if let Some(found) = self.log().iter().find_map(&look) {
                 return found;
             }
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "no {what}: {:?}", self.lines());
+            assert!(!ended && Instant::now() < deadline, "no {what}: {:?}", self.lines());
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -176,12 +178,21 @@ impl Running {
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + SOON;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             assert!(Instant::now() < deadline, "it does not end: {:?}", self.lines());
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How it has ended, if it has; then all its lines are there.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().unwrap()?;
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        Some(status)
     }
 }
 

@@ -25,7 +25,8 @@ use super::metrics::{text, value};
 use super::store::{Behaviour, Scripted, secret, served};
 use super::token::token;
 
-/// The endpoint over `store`, with the defaults of the command line and a short deadline.
+/// The endpoint over `store`, with the defaults of the command line and a deadline that a test can
+/// wait for.
 pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
     let namespace: Namespace = "default".parse().unwrap();
     let token_secret = SecretName::new(namespace.clone(), "jwt-token").unwrap();
@@ -43,7 +44,7 @@ pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
             label: Some("scout.vsecm.com/serve=true".parse().unwrap()),
             token_secret,
         },
-        deadline: Duration::from_millis(500),
+        deadline: Duration::from_secs(1),
         memory: Memory::new(8 << 20, 32 << 10),
     })
 }
@@ -71,9 +72,9 @@ pub const LIMITS: Limits = Limits {
     max_connections: NonZeroUsize::new(1024).unwrap(),
 };
 
-/// Limits that a test can wait for.
+/// Limits that a test can wait for, and that a client keeps on a busy machine.
 pub const SHORT_LIMITS: Limits =
-    Limits { handshake: Duration::from_millis(200), header: Duration::from_millis(200), ..LIMITS };
+    Limits { handshake: Duration::from_secs(2), header: Duration::from_secs(2), ..LIMITS };
 
 /// As `dev` ends.
 pub const DRAIN: Drain = Drain { delay: Duration::ZERO, grace: SOON };
