@@ -101,7 +101,7 @@ impl<'a> Load<'a> {
         })
         .await?;
         let well = Instant::now();
-        eventually("more answers for each client", SOON, || async {
+        eventually("more answers for each client", 3 * SOON, || async {
             let many = |client: &Client| client.since(well).len() >= LASTING;
             Ok(self.clients.iter().all(many).then_some(()))
         })

@@ -27,6 +27,12 @@ async fn refusals_of_rbac_are_counted() -> Result<()> {
     let kubectl = plane.kubectl();
     let binding = ["delete", "rolebinding", "vsecm-scout", "--namespace", &site.namespace];
     kubectl.run(&binding).await?;
+    // The service looks at its token when it starts, and then not for half a minute.
+    eventually("a refusal by the API server", SOON, || async {
+        let read = site.account.kubectl.run(&["get", "secret", "jwt-token"]).await;
+        Ok(read.is_err_and(|error| format!("{error:#}").contains("Forbidden")).then_some(()))
+    })
+    .await?;
     let mut scout = site.start(&[])?;
     let admin = scout.process.address(ADMIN);
     let token_read = |outcome| {

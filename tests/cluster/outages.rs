@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use libtest_mimic::Trial;
 use tokio::net::TcpStream;
 
-use crate::harness::{ControlPlane, Options, Parts, eventually, trial};
+use crate::harness::{ControlPlane, Options, Parts, eventually, lone_trial};
 use crate::load::Load;
 use crate::scout::Site;
 use crate::shared_reads::create_secrets;
@@ -22,11 +22,11 @@ use crate::support::SOON;
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(
+        lone_trial(
             "outages::each_is_a_503_and_over_soon_after_the_api_server_is_back",
             each_is_a_503_and_over_soon_after_the_api_server_is_back,
         ),
-        trial(
+        lone_trial(
             "outages::a_pause_in_the_middle_of_load_leaves_no_read_hanging",
             a_pause_in_the_middle_of_load_leaves_no_read_hanging,
         ),

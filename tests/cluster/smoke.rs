@@ -11,6 +11,7 @@ use libtest_mimic::Trial;
 use crate::harness::{
     self, AuditEvent, ControlPlane, Eso, Options, Parts, ServiceAccount, eventually, trial,
 };
+use crate::support::SOON;
 
 /// The tests of this file.
 pub(crate) fn tests() -> Vec<Trial> {
@@ -58,6 +59,9 @@ async fn a_service_account_reads_what_its_role_allows() -> Result<()> {
     let reader = plane.service_account(&namespace, "reader").await?;
     plane.kubectl().apply_in(&namespace, SECRETS_AND_ROLE).await?;
 
+    let may = ["auth", "can-i", "get", "secret/open"];
+    eventually("the role in force", SOON, || async { reader.kubectl.run(&may).await.map(Some) })
+        .await?;
     let open = ["get", "secret", "open", "-o", "jsonpath={.data.word}"];
     ensure!(reader.kubectl.run(&open).await? == "c2VzYW1l");
     let closed = reader.kubectl.run(&["get", "secret", "closed"]).await;
@@ -108,7 +112,7 @@ async fn eso_fills_a_secret() -> Result<()> {
         "-n",
         &namespace,
         "--for=condition=Ready",
-        "--timeout=30s",
+        "--timeout=90s",
         "externalsecret/greeting",
     ];
     kubectl.run(&ready).await.with_context(|| eso.log().unwrap_or_default())?;

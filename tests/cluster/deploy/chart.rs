@@ -8,7 +8,8 @@ use libtest_mimic::Trial;
 
 use super::pod::ask;
 use super::site::Site;
-use crate::harness::{self, ServiceAccount, deploy_trial, process};
+use crate::harness::{self, ServiceAccount, deploy_trial, eventually, process};
+use crate::support::SOON;
 use crate::support::process::Running;
 
 /// The tests of this file.
@@ -108,7 +109,7 @@ async fn rbac_allows_get_and_nothing_else() -> Result<()> {
     let site = Site::new(harness::shared().await?, "rbac").await?;
     site.run_block("helm").await?;
     let account = site.plane.token_of(&site.namespace, "vsecm-scout").await?;
-    ensure!(may(&account, &site.namespace, "get", "secret/anything").await);
+    soon_may(&account, &site.namespace, "get", "secret/anything").await?;
     for verb in ["list", "watch", "create", "update", "patch", "delete"] {
         ensure!(!may(&account, &site.namespace, verb, "secrets").await, "{verb}");
     }
@@ -126,11 +127,24 @@ async fn rbac_by_name_allows_these_alone() -> Result<()> {
     let install = "helm install vsecm-scout deploy/chart --namespace default";
     site.run(&format!("{install} {served}")).await?;
     let account = site.plane.token_of(&site.namespace, "vsecm-scout").await?;
-    ensure!(may(&account, &site.namespace, "get", "secret/jwt-token").await);
-    ensure!(may(&account, &team, "get", "secret/database").await);
+    soon_may(&account, &site.namespace, "get", "secret/jwt-token").await?;
+    soon_may(&account, &team, "get", "secret/database").await?;
     ensure!(!may(&account, &site.namespace, "get", "secret/vsecm-scout-tls").await);
     ensure!(!may(&account, &team, "get", "secret/other").await);
     Ok(())
+}
+
+/// Waits until it may, for the API server reads new Roles when it comes to it.
+async fn soon_may(
+    account: &ServiceAccount,
+    namespace: &str,
+    verb: &str,
+    object: &str,
+) -> Result<()> {
+    eventually(object, SOON, || async {
+        Ok(may(account, namespace, verb, object).await.then_some(()))
+    })
+    .await
 }
 
 /// What the API server says to a ServiceAccount that asks.

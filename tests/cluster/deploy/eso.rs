@@ -49,7 +49,7 @@ async fn eso_gets_every_example() -> Result<()> {
     ] {
         kubectl.run_with(&["apply", "--validate=strict", "-f", "-"], manifests).await?;
     }
-    let wait = ["wait", "--for=condition=Ready", "--timeout=60s", "externalsecret", "--all"];
+    let wait = ["wait", "--for=condition=Ready", "--timeout=110s", "externalsecret", "--all"];
     kubectl.run(&wait).await.with_context(|| eso.log().unwrap_or_default())?;
 
     let got = |name: &'static str| entries(&site, name);

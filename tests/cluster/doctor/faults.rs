@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, ensure};
 
 use super::ward::{Ward, shared};
+use crate::harness::eventually;
+use crate::support::SOON;
 use crate::support::token::token;
 
 pub(super) async fn faults_of_the_token_are_found() -> Result<()> {
@@ -60,21 +62,26 @@ pub(super) async fn faults_of_the_role_are_found() -> Result<()> {
         let whole = ward.manifest("role")?;
         // The RoleBinding's roleRef cannot change, and does not.
         ward.plane.kubectl().apply_in(&ward.site.namespace, &whole.replace(get, to)).await?;
-        let report = ward.doctor(&[]).await?;
-        let faults = report.faults().map(|check| check.check.as_str());
-        let found: Vec<&str> = faults.filter(|check| check.starts_with("access")).collect();
-        ensure!(found == expected, "{to}: {found:?}");
-        if to == named {
-            ensure!(report.check("access-values")?.status == "unknown");
-        }
+        eventually(to, SOON, || async {
+            let report = ward.doctor(&[]).await?;
+            let faults = report.faults().map(|check| check.check.as_str());
+            let found: Vec<&str> = faults.filter(|check| check.starts_with("access")).collect();
+            ensure!(found == expected, "{found:?}");
+            ensure!(to != named || report.check("access-values")?.status == "unknown");
+            Ok(Some(()))
+        })
+        .await?;
     }
     let binding = format!("doctor-{}", ward.site.namespace);
     let account = format!("--serviceaccount={}:vsecm-scout", ward.site.namespace);
     let bind = ["create", "clusterrolebinding", &binding, "--clusterrole=cluster-admin", &account];
     ward.plane.kubectl().run(&bind).await?;
-    let report = ward.doctor(&[]).await?;
-    ensure!(report.check("access-everywhere")?.status == "fault", "{}", report.text);
-    Ok(())
+    eventually("rights everywhere", SOON, || async {
+        let report = ward.doctor(&[]).await?;
+        ensure!(report.check("access-everywhere")?.status == "fault", "{}", report.text);
+        Ok(Some(()))
+    })
+    .await
 }
 
 pub(super) async fn faults_of_a_store_are_found() -> Result<()> {

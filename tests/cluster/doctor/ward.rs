@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::harness::{self, ControlPlane, Options, Parts, process};
+use crate::harness::{self, ControlPlane, Options, Parts, eventually, process};
 use crate::scout::{Scout, Site};
 use crate::support::SOON;
 
@@ -54,7 +54,11 @@ impl Ward {
     /// Puts a block in the place of what is there.
     pub(super) async fn put(&self, manifest: &str) -> Result<()> {
         let replace = ["replace", "-n", &self.site.namespace, "-f", "-"];
-        self.plane.kubectl().run_with(&replace, manifest).await?;
+        // Where ESO writes to it between kubectl's GET and PUT, that is a conflict.
+        eventually("a replacement", SOON, || async {
+            self.plane.kubectl().run_with(&replace, manifest).await.map(Some)
+        })
+        .await?;
         Ok(())
     }
 
@@ -140,7 +144,8 @@ struct Written {
 pub(super) async fn run(kubeconfig: &Path, args: &[&str]) -> Result<Report> {
     let mut doctor = process::command(env!("CARGO_BIN_EXE_vsecm-scout"));
     doctor.env("KUBECONFIG", kubeconfig).args(["doctor", "--output", "json"]).args(args);
-    let output = process::output(doctor, SOON).await?;
+    // It looks at the stores of all tests, some of which lead nowhere.
+    let output = process::output(doctor, 3 * SOON).await?;
     let text = String::from_utf8(output.stdout)?;
     let error = String::from_utf8_lossy(&output.stderr);
     let written: Written = serde_json::from_str(&text).with_context(|| format!("{text}{error}"))?;

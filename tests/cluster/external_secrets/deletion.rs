@@ -104,15 +104,7 @@ async fn only_a_deleted_secret() -> Result<()> {
 
 /// After a fault: ESO meets it, and the target is what it was.
 async fn stays(stage: &Stage, reason: &str, target: &str) -> Result<()> {
-    let before = stage.requests().len();
-    stage.refresh("kept").await?;
-    eventually(reason, IN_TIME, || async {
-        let requests = stage.requests();
-        let answers = requests.iter().skip(before);
-        let mut answers = answers.map(|line| format!("{} {}", line["status"], line["code"]));
-        Ok(answers.any(|answer| answer.replace('"', "") == reason).then_some(()))
-    })
-    .await?;
+    is_answered(stage, reason).await?;
     stage.told("kept", reason).await?;
     ensure!(uid(stage).await? == target, "{reason}: the target was removed");
     Ok(())
@@ -120,11 +112,25 @@ async fn stays(stage: &Stage, reason: &str, target: &str) -> Result<()> {
 
 /// A fault has ended: ESO finds the value again, and has not removed the target in between.
 async fn is_well(stage: &Stage, target: &str) -> Result<()> {
-    stage.refresh("kept").await?;
+    is_answered(stage, "200 ok").await?;
     let password = stage.filled("kept", "kept").await?.text("a")?.to_owned();
     ensure!(password == "correct horse \"battery\" staple");
     ensure!(uid(stage).await? == target, "the target was removed and created again");
     Ok(())
+}
+
+/// Refreshes until ESO gets this answer: what it or the API server was just told may not have
+/// reached it yet.
+async fn is_answered(stage: &Stage, answer: &str) -> Result<()> {
+    let before = stage.requests().len();
+    eventually(answer, IN_TIME, || async {
+        stage.refresh("kept").await?;
+        let requests = stage.requests();
+        let answers = requests.iter().skip(before);
+        let mut answers = answers.map(|line| format!("{} {}", line["status"], line["code"]));
+        Ok(answers.any(|found| found.replace('"', "") == answer).then_some(()))
+    })
+    .await
 }
 
 async fn is_removed(stage: &Stage) -> Result<()> {

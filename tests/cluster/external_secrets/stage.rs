@@ -105,6 +105,13 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until ESO has looked at README's store.
+    pub(super) async fn store_ready(&self) -> Result<()> {
+        let store = format!("clustersecretstore/{}", self.namespace);
+        self.kubectl.run(&["wait", "--for=condition=Ready", "--timeout=90s", &store]).await?;
+        Ok(())
+    }
+
     /// Creates an ExternalSecret. `spec` is what it has beside the reference to README's store.
     pub(super) async fn external_secret(&self, name: &str, mut spec: Value) -> Result<()> {
         let store = json!({ "kind": "ClusterSecretStore", "name": self.namespace });

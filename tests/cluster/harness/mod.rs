@@ -44,5 +44,5 @@ pub(crate) use control_plane::{ControlPlane, Options};
 pub(crate) use eso::{Eso, install_crds};
 pub(crate) use kubectl::Kubectl;
 pub(crate) use parts::{DeployParts, Parts};
-pub(crate) use trials::{deploy_trial, shared, shutdown, trial};
+pub(crate) use trials::{deploy_trial, lone_trial, shared, shutdown, trial};
 pub(crate) use wait::eventually;

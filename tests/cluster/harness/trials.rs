@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use anyhow::Result;
 use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, RwLock};
 
 use super::control_plane::{ControlPlane, Options};
 use super::parts::{BUILD_SCRIPT, DeployParts, Missing, Parts};
@@ -17,6 +17,9 @@ static RUNTIME: LazyLock<std::io::Result<Runtime>> = LazyLock::new(Runtime::new)
 
 static SHARED: Mutex<Option<Arc<ControlPlane>>> = Mutex::const_new(None);
 
+/// Held by each test, for itself alone by one of [`lone_trial`].
+static ROOM: RwLock<()> = RwLock::const_new(());
+
 /// A test that needs the parts. Where they are missing it is listed as ignored
 /// with the script that builds them, or fails if `VSECM_SCOUT_TEST_REQUIRE_CLUSTER=1`.
 pub(crate) fn trial<F, Fut>(name: &str, test: F) -> Trial
@@ -24,7 +27,20 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = Result<()>>,
 {
-    trial_unless(Parts::find().err(), name, test)
+    trial_unless(Parts::find().err(), name, || beside_others(test()))
+}
+
+/// [`trial`] beside which no other test runs: for what depends on how fast things go.
+pub(crate) fn lone_trial<F, Fut>(name: &str, test: F) -> Trial
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<()>>,
+{
+    let alone = || async {
+        let _room = ROOM.write().await;
+        test().await
+    };
+    trial_unless(Parts::find().err(), name, alone)
 }
 
 /// [`trial`] that needs the parts of `deploy/` too.
@@ -33,7 +49,13 @@ where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = Result<()>>,
 {
-    trial_unless(Parts::find().err().or(DeployParts::find().err()), name, test)
+    let missing = Parts::find().err().or(DeployParts::find().err());
+    trial_unless(missing, name, || beside_others(test()))
+}
+
+async fn beside_others(test: impl Future<Output = Result<()>>) -> Result<()> {
+    let _room = ROOM.read().await;
+    test.await
 }
 
 fn trial_unless<F, Fut>(missing: Option<Missing>, name: &str, test: F) -> Trial
