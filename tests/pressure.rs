@@ -226,6 +226,9 @@ fn promised(connections: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back() {
     const CLIENTS: usize = 128;
+    /// What the program may have of address space for data, in KiB: an allocation beyond it would
+    /// end it. mimalloc and the stacks of threads reserve more than they use.
+    const CEILING: usize = 192 * 1024;
     let site = Site::new();
     site.write(
         "large",
@@ -233,7 +236,8 @@ async fn memory_stays_bounded_when_large_answers_are_read_slowly_and_comes_back(
         &format!("value: {}", "x".repeat(1 << 20)),
     );
     let pod = pod();
-    let mut running = Running::start(&mut confined(&pod, site.serve()));
+    let command = limited(&site.serve(), &format!("-d {CEILING}"));
+    let mut running = Running::start(&mut confined(&pod, command));
     let address = running.address(HTTPS);
     let ask = async || client::get(&site.ca.roots(), address, PATH, &site.token).await;
     eventually("it answers", async || ask().await.is_ok_and(|a| a.status == 200)).await;
