@@ -41,7 +41,7 @@ fn main() {
         trial("a_level_for_one_target_leaves_the_others", &[], levels),
         trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
-        trial("a_second_signal_ends_at_once_and_leaves_each_request_its_line", &["kill"], cut_off),
+        trial("requests_that_a_grace_or_a_second_signal_cuts_off_leave_lines", &["kill"], cut_off),
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
         trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
         trial("the_doctor_names_a_torn_manifest_and_needs_no_reader", &[], doctor_unread),
@@ -618,7 +618,8 @@ fn doctor_unread() {
     assert_eq!(output(doctor().stdout(writer)).status.code(), Some(0), "as for head -0");
 
     std::fs::write(site.folder.path().join("secrets/torn.yaml"), "kind: [hunter2").unwrap();
-    let output = output(doctor().args(["--property", "other"]));
+    let output = output(&mut doctor());
+    assert_eq!(output.status.code(), Some(0), "what was asked for is there");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("secrets/torn.yaml") && !said.contains("hunter2"), "{said}");
 }

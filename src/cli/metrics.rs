@@ -50,7 +50,7 @@ struct LogLines(DroppedLines);
 impl Collector for LogLines {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let dropped = ConstCounter::new(self.0.count());
-        let help = "Log lines that stdout did not take: it was too slow, or closed.";
+        let help = "Log lines that stdout did not take: it was too slow, or its reader is gone.";
         let metric =
             encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?;
         dropped.encode(metric)

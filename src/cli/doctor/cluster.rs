@@ -23,6 +23,9 @@ use crate::secrets::{Namespace, SecretName};
 /// For each call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The API group of ESO's resources.
+const ESO_GROUP: &str = "external-secrets.io";
+
 /// One cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -100,10 +103,16 @@ impl Cluster {
         Ok(status.is_some_and(|status| status.allowed))
     }
 
+    /// Whether it has resources of ESO's, of any version; also where that cannot be told.
+    pub async fn knows_eso(&self) -> bool {
+        let groups = within(self.client.list_api_groups()).await;
+        groups.map_or(true, |known| known.groups.iter().any(|group| group.name == ESO_GROUP))
+    }
+
     /// All objects of a kind of ESO's, in JSON; where RBAC forbids to list them everywhere, those
     /// of `namespaces`.
     pub async fn list(&self, kind: &str, namespaces: &[Namespace]) -> Result<Vec<Value>, Unread> {
-        let version = GroupVersionKind::gvk("external-secrets.io", "v1", kind);
+        let version = GroupVersionKind::gvk(ESO_GROUP, "v1", kind);
         let resource = ApiResource::from_gvk(&version);
         let everywhere: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         match within(everywhere.list(&ListParams::default())).await {

@@ -68,7 +68,7 @@ pub struct Args {
 /// Looks, and tells.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    logging::warnings_on_stderr();
+    logging::warn_of_manifests();
     let (output, key, property) = (args.output, args.key.clone(), args.property.clone());
     let examination = args.into_examination().await?;
     let checks = match key {

@@ -97,17 +97,18 @@ pub fn lines_to(output: impl Write + Send + 'static) -> (NonBlocking, WorkerGuar
     (writer, guard, DroppedLines { too_slow, refused })
 }
 
-/// Puts this program's own warnings, such as which manifest cannot be read, on stderr: for a verb
-/// whose stdout is its result.
-pub fn warnings_on_stderr() {
-    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::WARN);
+/// Puts warnings about manifests on stderr, for a verb whose stdout is its result: errors do not
+/// name the file.
+pub fn warn_of_manifests() {
+    let manifests = "vsecm_scout::secrets::manifests";
+    let only = Targets::new().with_target(manifests, LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
         .without_time();
     // It fails where a log is there already, which then tells.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(only)).try_init();
 }
 
 /// Starts the log.
@@ -138,4 +139,37 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
         tracing::error!(place, "a panic, which is a fault of this program");
     }));
     Ok(Log { dropped_lines, guard: Some(guard) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Instant;
+
+    use super::*;
+
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_whose_reader_is_gone_are_counted() {
+        let (mut writer, _guard, dropped_lines) = lines_to(Gone);
+        assert_eq!(dropped_lines.count(), 0);
+        writer.write_all(b"lost\n").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while dropped_lines.count() == 0 {
+            assert!(Instant::now() < deadline, "it is not counted");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(dropped_lines.count(), 1);
+    }
 }

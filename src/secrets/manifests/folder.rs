@@ -232,5 +232,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn warn(path: &Path, error: &io::Error) {
-    tracing::warn!(file = %path.display(), %error, "a manifest cannot be read");
+    // As a text, so that what people read has the name quoted.
+    let file = path.display().to_string();
+    tracing::warn!(file, %error, "a manifest cannot be read");
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::checks::access::{self, Question};
 use super::checks::url::{self, Url};
-use super::checks::{Unread, key, token};
+use super::checks::{key, token};
 use super::cluster::{Account, Cluster};
 use super::report::Check;
 use crate::auth::TokenRules;
@@ -50,20 +50,13 @@ pub struct EsoSide {
     pub same_cluster: bool,
 }
 
-impl EsoSide {
-    /// Whether ESO's ClusterSecretStores are unknown there.
-    async fn has_no_eso(&self) -> bool {
-        matches!(self.cluster.list("ClusterSecretStore", &[]).await, Err(Unread::NotFound))
-    }
-}
-
 impl Examination {
     /// Every check of the setup.
     pub async fn of_everything(&self) -> anyhow::Result<Vec<Check>> {
         let now = Timestamp::now();
         let token = self.read(&self.policy.token_secret).await?;
         let eso_reads_it = match &self.eso {
-            Some(eso) => eso.same_cluster && !eso.has_no_eso().await,
+            Some(eso) => eso.same_cluster && eso.cluster.knows_eso().await,
             None => false,
         };
         let mut checks =
