@@ -119,7 +119,7 @@ async fn replaced_store() -> Result<()> {
     no_warning(&stage, EXAMPLE).await
 }
 
-/// ExternalSecrets that are refreshed as soon as they were.
+/// ExternalSecrets that are refreshed all the time.
 const BUSY: usize = 3;
 
 async fn overlap() -> Result<()> {
@@ -132,27 +132,44 @@ async fn overlap() -> Result<()> {
         let spec = json!({ "refreshInterval": "1h", "data": data });
         stage.external_secret(&format!("busy-{number}"), spec).await?;
     }
-    let old = some_by_one_token(&stage, &BTreeSet::new()).await?;
+    tokio::select! {
+        stopped = refresh_for_ever(&stage) => stopped?,
+        rotated = rotate_with_overlap(&stage) => rotated?,
+    }
+    stage.kubectl.run(&["delete", "externalsecret", "--all", "--wait=false"]).await?;
+
+    // Where the service reads, the same command ends the overlap at once.
+    let (rotate, new) = with_new_token("rotate")?;
+    stage.served.script(&rotate).await?;
+    is_in_force(&stage, &new).await
+}
+
+/// Not by a short interval: ESO backs off where a refresh takes longer than that.
+async fn refresh_for_ever(stage: &Stage) -> Result<()> {
+    loop {
+        let again = format!("force-sync={}", Timestamp::now().as_nanosecond());
+        stage.kubectl.run(&["annotate", "externalsecret", "--all", "--overwrite", &again]).await?;
+    }
+}
+
+async fn rotate_with_overlap(stage: &Stage) -> Result<()> {
+    let old = some_by_one_token(stage, &BTreeSet::new()).await?;
     // First where the service reads: the copies may follow at leisure.
     let (rotate, _) = with_new_token("rotate-with-overlap")?;
     stage.served.script(&rotate).await?;
-    let again = some_by_one_token(&stage, &BTreeSet::new()).await?;
+    let again = some_by_one_token(stage, &BTreeSet::new()).await?;
     ensure!(old == again, "ESO still has the old token, and it is let in");
-    let (rotate, new) = with_new_token("rotate")?;
+    let (rotate, _) = with_new_token("rotate")?;
     stage.kubectl.script(&rotate).await?;
-    let used = some_by_one_token(&stage, &old).await?;
+    let used = some_by_one_token(stage, &old).await?;
     ensure!(used != old);
     for number in 0..BUSY {
-        no_warning(&stage, &format!("busy-{number}")).await?;
+        no_warning(stage, &format!("busy-{number}")).await?;
     }
     let failed: Vec<Value> =
         stage.requests().into_iter().filter(|line| line["status"] != 200).collect();
     ensure!(failed.is_empty(), "{failed:#?}");
-    stage.kubectl.run(&["delete", "externalsecret", "--all", "--wait=false"]).await?;
-
-    // Where the service reads, the same command ends the overlap at once.
-    stage.served.script(&rotate).await?;
-    is_in_force(&stage, &new).await
+    Ok(())
 }
 
 /// Waits for some more requests that were let in, and whose token is none of `known`. Gives their
@@ -160,9 +177,6 @@ async fn overlap() -> Result<()> {
 async fn some_by_one_token(stage: &Stage, known: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let before = stage.requests().len();
     eventually("more requests", IN_TIME, || async {
-        // Not by a short interval: ESO backs off where a refresh takes longer than that.
-        let again = format!("force-sync={}", Timestamp::now().as_nanosecond());
-        stage.kubectl.run(&["annotate", "externalsecret", "--all", "--overwrite", &again]).await?;
         let requests = stage.requests();
         let tokens = requests.iter().skip(before).filter_map(|line| line["token_hash"].as_str());
         let new: Vec<&str> = tokens.filter(|token| !known.contains(*token)).collect();
