@@ -617,9 +617,12 @@ fn doctor_unread() {
     drop(reader);
     assert_eq!(output(doctor().stdout(writer)).status.code(), Some(0), "as for head -0");
 
-    std::fs::write(site.folder.path().join("secrets/torn.yaml"), "kind: [hunter2").unwrap();
+    // A name that would forge a line, were it written as it is.
+    let torn = site.folder.path().join("secrets/torn\nforged\u{1b}.yaml");
+    std::fs::write(torn, "kind: [hunter2").unwrap();
     let output = output(&mut doctor());
     assert_eq!(output.status.code(), Some(0), "what was asked for is there");
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("secrets/torn.yaml") && !said.contains("hunter2"), "{said}");
+    assert!(said.contains(r"secrets/torn\nforged\u{1b}.yaml"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
 }
