@@ -20,7 +20,9 @@
 
 pub mod auth;
 pub mod cli;
+mod doctor;
 pub mod document;
+mod eso;
 pub mod http;
 pub mod policy;
 pub mod query;

@@ -7,11 +7,9 @@ pub mod external_secret;
 pub mod key;
 pub mod store;
 pub mod symptom;
-mod template;
 #[cfg(test)]
 mod testing;
 pub mod token;
-pub mod url;
 
 /// Why something could not be fetched. It is told, and the other checks go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,8 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, RootCertStore};
 
-use super::super::report::Check;
 use super::Unread;
+use crate::doctor::report::Check;
 use crate::server::{pem, tls};
 
 /// What a store trusts.
@@ -134,8 +134,8 @@ fn judged(subject: &str, host: &str, with: &str, verdict: &Result<(), rustls::Er
 mod tests {
     use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-    use super::super::super::report::Status;
     use super::*;
+    use crate::doctor::report::Status;
 
     const HOST: &str = "scout.example";
 

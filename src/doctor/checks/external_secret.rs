@@ -1,9 +1,9 @@
 //! One ExternalSecret of a store that points at the service (pure).
 
-use super::super::eso::{ExternalSecret, How, Ready, Want};
-use super::super::report::Check;
 use super::key::{Kind, in_eso, see};
 use super::{Warning, symptom};
+use crate::doctor::report::Check;
+use crate::eso::{ExternalSecret, How, Ready, Want};
 use crate::http::code::Code;
 use crate::secrets::SecretName;
 
@@ -79,11 +79,11 @@ fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::eso::{Remote, StoreId};
-    use super::super::super::report::Status;
     use super::super::Unread;
     use super::super::testing::{faults, name, outcome};
     use super::*;
+    use crate::doctor::report::Status;
+    use crate::eso::{Remote, StoreId};
 
     fn look(
         ready: Option<(bool, &str)>,

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::report::Check;
 use crate::auth::{PREVIOUS_ENTRY, PREVIOUS_UNTIL, PreviousIgnored, StoredToken, TokenRules};
+use crate::doctor::report::Check;
 use crate::secrets::{Read, ReadError, Secret, SecretName};
 
 /// The label without which ESO's webhook provider does not read a Secret.
@@ -193,9 +193,9 @@ fn span(seconds: f64) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::super::super::report::Status;
     use super::super::testing::{NOW, faults, jwt, name, outcome, read, rules, secret};
     use super::*;
+    use crate::doctor::report::Status;
 
     const DAY: i64 = 24 * 3600;
 

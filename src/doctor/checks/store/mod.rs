@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::certificate::{self, Ca, Compared};
-use super::url::Url;
-use super::{Warning, authorization, symptom, template};
+use super::{Warning, authorization, symptom};
 use crate::auth::TokenRules;
-use crate::cli::doctor::eso::{BadReference, NamedSecret, Remote, Store};
-use crate::cli::doctor::report::Check;
+use crate::doctor::report::Check;
+use crate::eso::url::Url;
+use crate::eso::{BadReference, NamedSecret, Remote, Store, template};
 use crate::policy::ServePolicy;
 use crate::query::{Query, QueryError};
 use crate::secrets::{Read, SecretName};

@@ -1,25 +1,18 @@
 //! `vsecm-scout doctor`: what is wrong with a setup.
 
-mod checks;
-mod cluster;
-mod eso;
-mod examination;
-mod handshake;
-mod report;
-
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use self::checks::url::Url;
-use self::cluster::Cluster;
-use self::examination::{EsoSide, Examination};
-use self::report::Output;
 use super::logging;
 use super::rules::{RulesArgs, Serving};
 use super::service::read_deadline;
+use crate::doctor::cluster::Cluster;
+use crate::doctor::probe::{EsoSide, Examination};
+use crate::doctor::report::{self, Output};
+use crate::eso::url::Url;
 use crate::secrets::{Kubernetes, SecretName};
 
 /// Look at a setup and say what is wrong with it, one line a check

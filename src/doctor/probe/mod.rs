@@ -10,11 +10,11 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use super::checks::access::{self, Question};
-use super::checks::url::{self, Url};
 use super::checks::{key, token};
 use super::cluster::{Account, Cluster};
-use super::report::Check;
 use crate::auth::TokenRules;
+use crate::doctor::report::Check;
+use crate::eso::url::{self, Url};
 use crate::policy::ServePolicy;
 use crate::secrets::{Read, ReadError, SecretName, SecretStore};
 

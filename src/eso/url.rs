@@ -1,7 +1,7 @@
 //! What a store's URL asks for (pure).
 
-use super::super::eso::{Remote, Store};
 use super::template;
+use super::{Remote, Store};
 
 /// The parts of a store's URL, its templates filled with some key.
 #[derive(Clone, Debug)]

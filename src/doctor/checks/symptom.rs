@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_symptom_stands_in_the_documentation() {
-        let documented = include_str!("../../../../docs/troubleshooting.md");
+        let documented = include_str!("../../../docs/troubleshooting.md");
         for (text, ..) in SYMPTOMS {
             assert!(documented.contains(text), "docs/troubleshooting.md should explain {text:?}");
             assert!(meaning(text).is_some());

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::super::certificate::{Ca, Compared};
 use super::super::testing::{NOW, faults, jwt, name, outcome, policy, read, rules, secret};
 use super::{Facts, checks, is_ours};
-use crate::cli::doctor::eso::Store;
-use crate::cli::doctor::report::{Check, Status};
+use crate::doctor::report::{Check, Status};
+use crate::eso::Store;
 use crate::secrets::{Read, ReadError};
 
 /// README's store.

@@ -6,11 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{EsoSide, Examination};
-use crate::cli::doctor::checks::Unread;
-use crate::cli::doctor::checks::certificate::{self, Ca, Compared};
-use crate::cli::doctor::checks::url::Url;
-use crate::cli::doctor::eso::Store;
-use crate::cli::doctor::handshake::shake;
+use crate::doctor::checks::Unread;
+use crate::doctor::checks::certificate::{self, Ca, Compared};
+use crate::doctor::handshake::shake;
+use crate::eso::Store;
+use crate::eso::url::Url;
 use crate::secrets::ReadError;
 use crate::server::pem;
 

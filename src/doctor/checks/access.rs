@@ -1,7 +1,7 @@
 //! What a ServiceAccount may do: enough, and not more (pure).
 
-use super::super::report::Check;
 use super::Unread;
+use crate::doctor::report::Check;
 use crate::policy::ServePolicy;
 use crate::secrets::{Namespace, SecretName};
 
@@ -158,9 +158,9 @@ fn no_more_elsewhere(subject: &str, may: &impl Fn(&Question) -> bool) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::report::Status;
     use super::super::testing::{faults, outcome, policy};
     use super::*;
+    use crate::doctor::report::Status;
 
     /// Judges an account that may do what `may` says.
     fn look(may: impl Fn(&Question) -> bool) -> Vec<Check> {

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::super::eso::Remote;
+use super::Remote;
 
 /// A template that does more than is read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use super::{AT_ONCE, EsoSide, Examination, trust};
-use crate::cli::doctor::checks::external_secret::{self, Outlook};
-use crate::cli::doctor::checks::store::{self, Facts};
-use crate::cli::doctor::checks::{Unread, key, url};
-use crate::cli::doctor::eso::{ExternalSecret, Store, Want};
-use crate::cli::doctor::report::Check;
+use crate::doctor::checks::external_secret::{self, Outlook};
+use crate::doctor::checks::store::{self, Facts};
+use crate::doctor::checks::{Unread, key};
+use crate::doctor::report::Check;
+use crate::eso::{ExternalSecret, Store, Want, url};
 use crate::http::code::Code;
 use crate::policy::ServePolicy;
 use crate::query::Query;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::Value;
 
-use super::super::report::{Check, Status};
 use crate::auth::TokenRules;
+use crate::doctor::report::{Check, Status};
 use crate::policy::ServePolicy;
 use crate::secrets::{Read, Secret, SecretName};
 

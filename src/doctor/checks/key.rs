@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use super::super::eso::How;
-use super::super::report::Check;
+use crate::doctor::report::Check;
 use crate::document::{self, Value};
+use crate::eso::How;
 use crate::http::answer::{Answer, Form};
 use crate::http::code::Code;
 use crate::http::problem::Problem;
@@ -187,10 +187,10 @@ pub fn see(code: Code) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::report::Status;
     use super::super::testing::{faults, policy, read, secret};
-    use super::super::url::query_of_key;
     use super::*;
+    use crate::doctor::report::Status;
+    use crate::eso::url::query_of_key;
     use crate::secrets::ReadError;
 
     const JSON: &str = r#"{"n": 1.5, "a": [1], "b": true, "o": {}, "z": null, "s": "hunter2"}"#;

@@ -1,11 +1,11 @@
 //! What a store sends as `Authorization` (pure).
 
-use super::super::eso::Store;
-use super::super::report::Check;
 use super::store::Facts;
-use super::template::{self, BadHeader, BearerTemplate};
 use super::token;
 use crate::auth::{Bearer, Refusal};
+use crate::doctor::report::Check;
+use crate::eso::Store;
+use crate::eso::template::{self, BadHeader, BearerTemplate};
 use crate::secrets::{ReadError, Secret, SecretBytes, SecretName};
 
 const NAME: &str = "store-authorization";

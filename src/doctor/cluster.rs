@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::checks::access::Question;
 use super::checks::{Unread, Warning};
-use super::eso::Ready;
+use crate::eso::Ready;
 use crate::secrets::{Namespace, SecretName};
 
 /// For each call.
