@@ -18,6 +18,7 @@
 //! token for readiness' and monitoring's sake, and [`cli`] puts everything together. What can be
 //! counted is counted where it happens, by a `Metrics` of that module.
 
+mod app;
 pub mod auth;
 pub mod cli;
 mod doctor;
@@ -28,4 +29,5 @@ pub mod policy;
 pub mod query;
 pub mod secrets;
 pub mod server;
+mod telemetry;
 pub mod watch;

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::logging;
 use super::rules::{RulesArgs, Serving};
-use super::service::read_deadline;
+use crate::app::read_deadline;
 use crate::doctor::cluster::Cluster;
 use crate::doctor::probe::{EsoSide, Examination};
 use crate::doctor::report::{self, Output};
 use crate::eso::url::Url;
 use crate::secrets::{Kubernetes, SecretName};
+use crate::telemetry::log;
 
 /// Look at a setup and say what is wrong with it, one line a check
 ///
@@ -61,7 +61,7 @@ pub struct Args {
 /// Looks, and tells.
 #[tokio::main]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    logging::warn_of_manifests();
+    log::warn_of_manifests();
     let (output, key, property) = (args.output, args.key.clone(), args.property.clone());
     let examination = args.into_examination().await?;
     let checks = match key {

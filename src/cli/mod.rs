@@ -4,14 +4,8 @@ mod dev;
 mod doctor;
 #[cfg(test)]
 mod documented;
-mod dumps;
-mod logging;
-mod metrics;
-mod process;
 mod rules;
-mod runtime;
 mod serve;
-mod service;
 mod values;
 
 use std::io::Write;

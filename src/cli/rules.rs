@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::service::read_deadline;
 use super::values::{self, ServeLabel, Source};
+use crate::app::read_deadline;
 use crate::auth::TokenRules;
 use crate::policy::ServePolicy;
 use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};

@@ -10,14 +10,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args as _, FromArgMatches};
 
-use super::dumps;
-use super::logging::{self, LogFormat};
 use super::rules::{RulesArgs, Serving};
-use super::runtime::block_on;
-use super::service::{Service, Setup};
 use super::values;
+use crate::app::{Config, Service, block_on, hardening};
 use crate::server::certificate::CertificateFiles;
 use crate::server::{Drain, Limits};
+use crate::telemetry::log::{self, LogFormat};
 
 /// Serve Secrets over HTTPS
 ///
@@ -113,9 +111,9 @@ pub struct Args {
 
 /// Serves until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    dumps::forbid().context("core dumps cannot be forbidden")?;
-    let log = logging::start(LogFormat::or_default(args.log_format))?;
-    block_on(async { Service::bind(args.into_setup().await?, &log)?.run().await })
+    hardening::forbid_core_dumps().context("core dumps cannot be forbidden")?;
+    let log = log::start(LogFormat::or_default(args.log_format))?;
+    block_on(async { Service::bind(args.into_config().await?, &log)?.run().await })
 }
 
 impl Args {
@@ -127,9 +125,9 @@ impl Args {
     }
 
     /// Opens the source, and checks what a single argument does not tell.
-    pub async fn into_setup(self) -> anyhow::Result<Setup> {
+    pub async fn into_config(self) -> anyhow::Result<Config> {
         let Serving { store, rules, policy, deadline, .. } = self.rules.open().await?;
-        Ok(Setup {
+        Ok(Config {
             listen: self.listen,
             admin_listen: self.admin_listen,
             certificate: CertificateFiles { chain: self.tls_cert, key: self.tls_key },

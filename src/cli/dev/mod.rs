@@ -13,10 +13,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::logging::{self, LogFormat};
-use super::runtime::block_on;
 use super::serve;
-use super::service::Service;
+use crate::app::{Service, block_on};
+use crate::telemetry::log::{self, LogFormat};
 
 /// Serve example Secrets on this machine, with a certificate and a token made on the spot
 ///
@@ -47,7 +46,7 @@ pub struct Args {
 
 /// Makes what is missing, serves, and shows how to ask.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let log = logging::start(LogFormat::or_default(args.log_format))?;
+    let log = log::start(LogFormat::or_default(args.log_format))?;
     let certificate = certificates::ensure(&args.certs)
         .with_context(|| format!("--certs {}", args.certs.display()))?;
     manifests::ensure(&args.dir).with_context(|| format!("--dir {}", args.dir.display()))?;
@@ -64,7 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let flags = flags.into_iter().flat_map(|(flag, value)| [flag.as_ref(), value]);
     let serve = serve::Args::from_flags(flags)?;
     block_on(async {
-        let service = Service::bind(serve.into_setup().await?, &log)?;
+        let service = Service::bind(serve.into_config().await?, &log)?;
         let tour = tour::tour(service.address()?, &args.certs, &args.dir);
         std::io::stdout().write_all(tour.as_bytes())?;
         service.run().await

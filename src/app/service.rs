@@ -9,8 +9,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::logging::Log;
-use super::metrics::{Parts, registry};
 use crate::auth::{Authenticator, TokenRules};
 use crate::http::{self, Readiness, RequestIds, Scout};
 use crate::policy::ServePolicy;
@@ -18,6 +16,8 @@ use crate::secrets::{self, Memory, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
 use crate::server::open_files::{self, Fit};
 use crate::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
+use crate::telemetry::log::Log;
+use crate::telemetry::metrics::{Parts, registry};
 use crate::watch::watch_token;
 
 /// The memory for large answers, in bytes: a Secret holds at most 1 MiB, and JSON may need six
@@ -28,7 +28,7 @@ const LARGE_ANSWERS: usize = 8 << 20;
 const SMALL_ANSWER: usize = 32 << 10;
 
 /// All that a service is made of.
-pub struct Setup {
+pub struct Config {
     pub listen: SocketAddr,
     pub admin_listen: SocketAddr,
     pub certificate: CertificateFiles,
@@ -54,29 +54,29 @@ pub struct Service {
 
 impl Service {
     /// Loads what must be there, and binds the ports last.
-    pub fn bind(setup: Setup, log: &Log) -> anyhow::Result<Self> {
+    pub fn bind(config: Config, log: &Log) -> anyhow::Result<Self> {
         let provider = tls::provider();
-        let certificate = Certificate::load(setup.certificate, Arc::clone(&provider))
+        let certificate = Certificate::load(config.certificate, Arc::clone(&provider))
             .context("--tls-cert, --tls-key")?;
         let tls = tls::server_config(provider, Arc::clone(&certificate))?;
         let fit = open_files::fit(Fit {
-            connections: setup.limits.max_connections,
-            reads: setup.max_reads,
+            connections: config.limits.max_connections,
+            reads: config.max_reads,
         });
-        let token_secret = setup.policy.token_secret.clone();
+        let token_secret = config.policy.token_secret.clone();
         let http_metrics = Arc::new(http::Metrics::default());
         let shared = Arc::new(SharedReads::new(
-            setup.store,
+            config.store,
             fit.reads,
-            read_deadline(setup.deadline),
+            read_deadline(config.deadline),
             secrets::Metrics::new(token_secret.clone(), http_metrics.panics()),
         ));
         let store: Arc<dyn SecretStore> = shared.clone();
         let scout = Arc::new(Scout {
-            authenticator: Authenticator::new(Arc::clone(&store), token_secret, setup.rules)?,
+            authenticator: Authenticator::new(Arc::clone(&store), token_secret, config.rules)?,
             store,
-            policy: setup.policy,
-            deadline: setup.deadline,
+            policy: config.policy,
+            deadline: config.deadline,
             memory: Memory::new(LARGE_ANSWERS, SMALL_ANSWER),
         });
         let readiness = Arc::new(Readiness::default());
@@ -94,18 +94,19 @@ impl Service {
                 Arc::clone(&scout),
                 RequestIds::new()?,
                 http_metrics,
-                setup.max_requests,
+                config.max_requests,
             ),
             admin: http::admin::router(Arc::clone(&readiness), registry),
             tls,
-            limits: Limits { max_connections: fit.connections, ..setup.limits },
+            limits: Limits { max_connections: fit.connections, ..config.limits },
             metrics: connections,
         };
-        let bound = Bound::new(setup.listen, setup.admin_listen).map_err(|(address, error)| {
-            let flag = if address == setup.listen { "--listen" } else { "--admin-listen" };
-            anyhow::anyhow!("{flag} {address}: {error}")
-        })?;
-        Ok(Self { bound, services, scout, certificate, readiness, drain: setup.drain })
+        let bound =
+            Bound::new(config.listen, config.admin_listen).map_err(|(address, error)| {
+                let flag = if address == config.listen { "--listen" } else { "--admin-listen" };
+                anyhow::anyhow!("{flag} {address}: {error}")
+            })?;
+        Ok(Self { bound, services, scout, certificate, readiness, drain: config.drain })
     }
 
     /// The address of the HTTPS port.

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::logging::DroppedLines;
+use super::log::DroppedLines;
 use super::process;
 use crate::auth::Authenticator;
 use crate::http;
@@ -67,7 +67,7 @@ mod tests {
     use prometheus_client::metrics::counter::Counter;
     use rcgen::CertifiedKey;
 
-    use super::super::logging::lines_to;
+    use super::super::log::lines_to;
     use super::*;
     use crate::auth::TokenRules;
     use crate::secrets::{self, Manifests, SecretName, SecretStore};

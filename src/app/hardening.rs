@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 ///
 /// # Errors
 /// Where the system refuses.
-pub fn forbid() -> io::Result<()> {
+pub fn forbid_core_dumps() -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // The limit does not bind a handler that the kernel pipes dumps to; this does.
     #[cfg(target_os = "linux")]
