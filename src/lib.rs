@@ -26,6 +26,7 @@ pub mod document;
 mod eso;
 pub mod http;
 pub mod policy;
+pub mod problem;
 pub mod query;
 pub mod secrets;
 pub mod server;

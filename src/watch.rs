@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::auth::{AuthError, TokenReport};
-use crate::http::code::Code;
-use crate::http::problem::Problem;
 use crate::http::{Readiness, Scout, TokenSeen};
+use crate::problem::Code;
+use crate::problem::Problem;
 
 /// Until the token is valid: a rollout waits for it.
 const EAGER: Duration = Duration::from_secs(1);

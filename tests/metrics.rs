@@ -17,7 +17,8 @@ use support::service::router_for;
 use support::store::{Behaviour, Scripted, secret, served};
 use support::token::token;
 use tower::ServiceExt;
-use vsecm_scout::http::{self, code::Code};
+use vsecm_scout::http;
+use vsecm_scout::problem::Code;
 use vsecm_scout::secrets::ReadError;
 
 const TOKEN: &str = "default/jwt-token";
@@ -73,7 +74,7 @@ fn holds(entries: &[(&str, &[u8])]) -> Behaviour {
 async fn every_code_and_status_exists_at_zero_from_the_start() {
     let site = Site::new();
     for code in Code::ALL {
-        assert_eq!(site.requests(code.status().as_u16(), code.as_str()), 0.0);
+        assert_eq!(site.requests(code.status(), code.as_str()), 0.0);
     }
     assert_eq!(site.requests(200, "ok") + site.requests(499, "caller-gone"), 0.0);
     let all = series(&text(&site.registry));

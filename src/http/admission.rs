@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::http::{Method, Version, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::Connection;
 use super::body::Held;
-use super::code::Code;
 use super::in_flight::InFlight;
-use super::problem::Problem;
+use crate::problem::Code;
+use crate::problem::Problem;
 
 /// Lets a request in, or answers in the place of `next`.
 pub(super) async fn admit<F: Future<Output = Response>>(

@@ -10,14 +10,14 @@ use std::time::Instant;
 use aws_lc_rs::rand;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::Connection;
-use super::code::Code;
 use super::metrics::{Metrics, Outcome};
-use super::problem::Problem;
 use crate::auth::Caller;
+use crate::problem::Code;
+use crate::problem::Problem;
 use crate::secrets::SecretName;
 
 /// The target of audit lines in the log.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::code::Code;
+use crate::problem::Code;
 
 /// Upper bounds of the histogram, in seconds. The default deadline of an answer is 5 s, and 1 s is
 /// what the alerts on latency ask for.
@@ -69,7 +68,7 @@ impl Default for Metrics {
             requests.get_or_create_owned(&labels)
         };
         let refused = Code::ALL.iter().map(|&code| Refused {
-            requests: counter(code.status().as_u16(), Outcome::Refused(code)),
+            requests: counter(code.status(), Outcome::Refused(code)),
             authentication_failures: is_authentication_failure(code)
                 .then(|| authentication_failures.get_or_create_owned(&[("reason", code.as_str())])),
         });
@@ -151,6 +150,6 @@ impl Metrics {
 }
 
 fn is_authentication_failure(code: Code) -> bool {
-    code.status() == StatusCode::UNAUTHORIZED
+    code.status() == 401
         || matches!(code, Code::RepeatedAuthorization | Code::MalformedAuthorization)
 }

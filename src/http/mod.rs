@@ -5,11 +5,10 @@ mod admission;
 pub mod answer;
 mod audit;
 mod body;
-pub mod code;
 mod connection;
 mod in_flight;
 mod metrics;
-pub mod problem;
+mod problem;
 mod readiness;
 mod webhook;
 
@@ -28,10 +27,10 @@ pub use metrics::Metrics;
 pub use readiness::{Readiness, TokenSeen};
 pub use webhook::Scout;
 
+use crate::problem::{Code, Problem};
 use audit::{Audit, Trail};
-use code::Code;
+use axum::response::IntoResponse;
 use in_flight::InFlight;
-use problem::Problem;
 
 /// The router of the HTTPS port. It answers whatever is asked, up to `max_requests` at a time, with
 /// one audit line each, and counts it in `metrics`.

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::code::Code;
 use crate::auth::{Life, PreviousIgnored, PreviousLife, TokenReport};
+use crate::problem::Code;
 
 /// The state behind `/readyz`. Readiness comes once: trouble with the token or the certificate
 /// after that shows here, but does not withdraw it, since all replicas would leave their Service

@@ -7,17 +7,17 @@ use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
 use super::Connection;
 use super::answer::{Answer, Form};
 use super::audit::Trail;
-use super::code::Code;
-use super::problem::Problem;
 use crate::auth::{Authenticator, Bearer};
 use crate::policy::ServePolicy;
+use crate::problem::Code;
+use crate::problem::Problem;
 use crate::query::Query;
 use crate::secrets::{Memory, SecretStore};
 

@@ -4,7 +4,7 @@ use super::key::{Kind, in_eso, see};
 use super::{Warning, symptom};
 use crate::doctor::report::Check;
 use crate::eso::{ExternalSecret, How, Ready, Want};
-use crate::http::code::Code;
+use crate::problem::Code;
 use crate::secrets::SecretName;
 
 /// What the service would answer to one thing that an ExternalSecret wants.
@@ -63,7 +63,7 @@ fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
             let finding = format!(
                 "{place}{}: {} {}: {}",
                 secret.unwrap_or_default(),
-                code.status().as_u16(),
+                code.status(),
                 code.as_str(),
                 code.title()
             );

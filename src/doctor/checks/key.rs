@@ -7,9 +7,9 @@ use crate::doctor::report::Check;
 use crate::document::{self, Value};
 use crate::eso::How;
 use crate::http::answer::{Answer, Form};
-use crate::http::code::Code;
-use crate::http::problem::Problem;
 use crate::policy::ServePolicy;
+use crate::problem::Code;
+use crate::problem::Problem;
 use crate::query::{Encoding, Query};
 use crate::secrets::{Read, Secret};
 
@@ -176,7 +176,7 @@ fn eso(kind: &Kind, how: How) -> Check {
 }
 
 fn refused(subject: &'static str, code: Code) -> Check {
-    let finding = format!("{} {}: {}", code.status().as_u16(), code.as_str(), code.title());
+    let finding = format!("{} {}: {}", code.status(), code.as_str(), code.title());
     Check::fault(subject, subject, finding, see(code))
 }
 

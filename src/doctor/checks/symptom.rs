@@ -3,7 +3,7 @@
 
 use super::Warning;
 use super::key::see;
-use crate::http::code::Code;
+use crate::problem::Code;
 
 /// Texts that ESO and Go write where no code of ours is in the event: the part to look for, what
 /// it means, and what to do. docs/troubleshooting.md has them all.
@@ -104,7 +104,7 @@ pub const SYMPTOMS: [(&str, &str, &str); 18] = [
 /// What the message of an event means, and what to do.
 pub fn meaning(message: &str) -> Option<(String, String)> {
     if let Some(code) = Code::ALL.iter().find(|code| carries(message, **code)) {
-        let (status, name) = (code.status().as_u16(), code.as_str());
+        let (status, name) = (code.status(), code.as_str());
         return Some((format!("{status} {name}: {}", code.title()), see(*code)));
     }
     let known = SYMPTOMS.iter().find(|(text, ..)| message.contains(text));
@@ -142,7 +142,7 @@ pub fn explain(
 
 /// Whether a status line with this code stands in `message`.
 fn carries(message: &str, code: Code) -> bool {
-    let line = format!("{} {}", code.status().as_u16(), code.as_str());
+    let line = format!("{} {}", code.status(), code.as_str());
     let mut found = message.match_indices(&line);
     found.any(|(at, _)| {
         let rest = message.get(at + line.len()..).unwrap_or_default();
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn every_code_is_found_in_the_event_that_shows_it() {
         for code in Code::ALL {
-            let (status, name) = (code.status().as_u16(), code.as_str());
+            let (status, name) = (code.status(), code.as_str());
             let message = format!(
                 "error processing spec.data[0] (key: k), err: endpoint gave error {status} {name}"
             );

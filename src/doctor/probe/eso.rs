@@ -11,8 +11,8 @@ use crate::doctor::checks::store::{self, Facts};
 use crate::doctor::checks::{Unread, key};
 use crate::doctor::report::Check;
 use crate::eso::{ExternalSecret, Store, Want, url};
-use crate::http::code::Code;
 use crate::policy::ServePolicy;
+use crate::problem::Code;
 use crate::query::Query;
 use crate::secrets::{Namespace, Read, ReadError, SecretName, SecretStore};
 
