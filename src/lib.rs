@@ -14,21 +14,23 @@
 //! 7. [`document`] walks to the property, and [`http::answer`] writes it as JSON.
 //!    What goes wrong anywhere becomes a [`http::problem::Problem`].
 //!
-//! [`query`], [`document`], [`policy`] and the rules in [`auth`] are pure. [`watch`] looks at the
+//! [`query`], [`document`], [`policy`] and the rules in [`auth`] are pure. [`health`] looks at the
 //! token for readiness' and monitoring's sake, and [`cli`] puts everything together. What can be
 //! counted is counted where it happens, by a `Metrics` of that module.
 
 mod app;
 pub mod auth;
 pub mod cli;
+pub mod connection;
 mod doctor;
 pub mod document;
 mod eso;
+pub mod health;
 pub mod http;
+pub mod kubernetes;
 pub mod policy;
 pub mod problem;
 pub mod query;
 pub mod secrets;
 pub mod server;
 mod telemetry;
-pub mod watch;

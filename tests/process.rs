@@ -492,7 +492,7 @@ fn no_tls() {
     assert_eq!(site.get(&mut running, "/webhook?key=a", &site.token).status, 200);
     audited(&mut running, 1);
     for line in running.log() {
-        let about_the_token = line["target"] == "vsecm_scout::watch";
+        let about_the_token = line["target"] == "vsecm_scout::health::token_probe";
         assert!(line["level"] == "INFO" || about_the_token, "{line}");
     }
 }

@@ -10,15 +10,16 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::auth::{Authenticator, TokenRules};
-use crate::http::{self, Readiness, RequestIds, Scout};
+use crate::connection::Metrics;
+use crate::health::{Readiness, watch_token};
+use crate::http::{self, RequestIds, Scout};
 use crate::policy::ServePolicy;
 use crate::secrets::{self, Memory, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
 use crate::server::open_files::{self, Fit};
-use crate::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
+use crate::server::{Bound, Drain, Ended, Limits, Services, tls};
 use crate::telemetry::log::Log;
 use crate::telemetry::metrics::{Parts, registry};
-use crate::watch::watch_token;
 
 /// The memory for large answers, in bytes: a Secret holds at most 1 MiB, and JSON may need six
 /// bytes for one.

@@ -12,7 +12,8 @@ use crate::doctor::cluster::Cluster;
 use crate::doctor::probe::{EsoSide, Examination};
 use crate::doctor::report::{self, Output};
 use crate::eso::url::Url;
-use crate::secrets::{Kubernetes, SecretName};
+use crate::kubernetes::Kubernetes;
+use crate::secrets::SecretName;
 use crate::telemetry::log;
 
 /// Look at a setup and say what is wrong with it, one line a check

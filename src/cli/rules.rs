@@ -8,8 +8,9 @@ use anyhow::Context;
 use super::values::{self, ServeLabel, Source};
 use crate::app::read_deadline;
 use crate::auth::TokenRules;
+use crate::kubernetes::Kubernetes;
 use crate::policy::ServePolicy;
-use crate::secrets::{Kubernetes, Manifests, Namespace, SecretName, SecretStore};
+use crate::secrets::{Manifests, Namespace, SecretName, SecretStore};
 
 // Not a doc comment: clap would show it as the verb's own description.
 #[derive(clap::Args)]

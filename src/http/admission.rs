@@ -7,9 +7,9 @@ use axum::extract::Request;
 use axum::http::{Method, Version, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Connection;
 use super::body::Held;
-use super::in_flight::InFlight;
+use crate::connection::Connection;
+use crate::connection::InFlight;
 use crate::problem::Code;
 use crate::problem::Problem;
 

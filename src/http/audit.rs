@@ -13,9 +13,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
-use super::Connection;
 use super::metrics::{Metrics, Outcome};
 use crate::auth::Caller;
+use crate::connection::Connection;
 use crate::problem::Code;
 use crate::problem::Problem;
 use crate::secrets::SecretName;

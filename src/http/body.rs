@@ -9,8 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::connection::Activity;
-use super::in_flight::Slot;
+use crate::connection::{Activity, Slot};
 
 /// The most that is handed to a connection at once: what a slow reader must take for its answer
 /// to count as moving.
@@ -107,8 +106,8 @@ mod tests {
     use http_body_util::BodyExt;
     use prometheus_client::metrics::gauge::Gauge;
 
-    use super::super::in_flight::InFlight;
     use super::*;
+    use crate::connection::InFlight;
 
     /// What holds the one slot that there is, and a look at how many are taken.
     fn held() -> (Held, Gauge) {

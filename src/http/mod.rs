@@ -5,11 +5,8 @@ mod admission;
 pub mod answer;
 mod audit;
 mod body;
-mod connection;
-mod in_flight;
 mod metrics;
 mod problem;
-mod readiness;
 mod webhook;
 
 use std::future::Future;
@@ -22,15 +19,13 @@ use axum::response::Response;
 use axum::routing::any;
 
 pub use audit::{AUDIT, RequestIds};
-pub use connection::{Activity, Connection, Neglect, Standing};
 pub use metrics::Metrics;
-pub use readiness::{Readiness, TokenSeen};
 pub use webhook::Scout;
 
+use crate::connection::InFlight;
 use crate::problem::{Code, Problem};
 use audit::{Audit, Trail};
 use axum::response::IntoResponse;
-use in_flight::InFlight;
 
 /// The router of the HTTPS port. It answers whatever is asked, up to `max_requests` at a time, with
 /// one audit line each, and counts it in `metrics`.

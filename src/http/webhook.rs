@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
-use super::Connection;
 use super::answer::{Answer, Form};
 use super::audit::Trail;
 use crate::auth::{Authenticator, Bearer};
+use crate::connection::Connection;
 use crate::policy::ServePolicy;
 use crate::problem::Code;
 use crate::problem::Problem;

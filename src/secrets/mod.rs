@@ -3,7 +3,6 @@
 //! Nothing here knows a protocol or a file format; each source is a file of its own.
 
 mod bytes;
-mod kubernetes;
 pub mod manifest;
 mod manifests;
 mod memory;
@@ -18,7 +17,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub use bytes::SecretBytes;
-pub use kubernetes::{ConfigError, Kubernetes};
 pub use manifests::Manifests;
 pub use memory::{Full, Memory, Place};
 pub use metrics::Metrics;

@@ -21,7 +21,7 @@ use x509_cert::der::Decode;
 use zeroize::Zeroizing;
 
 use super::pem;
-use crate::http::Readiness;
+use crate::health::Readiness;
 
 /// How often the files are compared with what is in use. kubelet swaps a symbolic link above
 /// them, which no watch of the files themselves would see.

@@ -24,8 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::metrics::Closed;
-use crate::http::{Connection, Neglect};
+use crate::connection::{Closed, Connection, Neglect};
 
 /// The head of a request: request line or pseudo-headers, and all headers.
 const MAX_HEAD: usize = 16 * 1024;

@@ -2,9 +2,7 @@
 
 pub mod certificate;
 mod connection;
-mod connections;
 mod listener;
-mod metrics;
 pub mod open_files;
 pub mod pem;
 pub mod tls;
@@ -23,10 +21,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::connection::{Closed, Connections, Metrics, Newcomer, Open};
 pub use connection::Limits;
 use connection::Serving;
-use connections::{Connections, Newcomer, Open};
-pub use metrics::{Closed, Metrics};
 
 /// How long accepting rests after an error that the next attempt would meet again, such as a
 /// lack of file descriptors.

@@ -12,9 +12,10 @@ use prometheus_client::registry::Registry;
 use super::log::DroppedLines;
 use super::process;
 use crate::auth::Authenticator;
+use crate::connection;
 use crate::http;
 use crate::secrets::SharedReads;
-use crate::server::{self, certificate::Certificate};
+use crate::server::certificate::Certificate;
 
 /// The parts that have metrics of their own.
 pub struct Parts<'a> {
@@ -22,7 +23,7 @@ pub struct Parts<'a> {
     pub authenticator: &'a Authenticator,
     pub reads: &'a SharedReads,
     pub certificate: &'a Certificate,
-    pub connections: &'a server::Metrics,
+    pub connections: &'a connection::Metrics,
     pub dropped_lines: DroppedLines,
 }
 
@@ -97,7 +98,7 @@ mod tests {
         let (_, _guard, dropped_lines) = lines_to(std::io::sink());
         registry(Parts {
             http: &http::Metrics::default(),
-            connections: &server::Metrics::default(),
+            connections: &connection::Metrics::default(),
             authenticator: &Authenticator::new(store, token_secret, rules).unwrap(),
             reads: &reads,
             certificate: &certificate.unwrap(),

@@ -12,11 +12,12 @@ use rustls::RootCertStore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vsecm_scout::auth::{Authenticator, TokenRules};
+use vsecm_scout::connection::Metrics;
 use vsecm_scout::http::{self, RequestIds, Scout};
 use vsecm_scout::policy::ServePolicy;
 use vsecm_scout::secrets::{Memory, Namespace, SecretName, SecretStore};
 use vsecm_scout::server::certificate::Certificate;
-use vsecm_scout::server::{Bound, Drain, Ended, Limits, Metrics, Services, tls};
+use vsecm_scout::server::{Bound, Drain, Ended, Limits, Services, tls};
 
 use super::SOON;
 use super::certs::{Ca, files};

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::Connection;
 use super::metrics::Metrics;
-use crate::http::Connection;
 
 /// How long a newcomer waits where all connections are busy.
 const ROOM_WAIT: Duration = Duration::from_secs(2);

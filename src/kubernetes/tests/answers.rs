@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::faulty::{Act, Faulty, ok, status};
 use super::{DEADLINE, Fixture, VALUE, failure, good, outcome, secret_with, unavailable};
+use crate::kubernetes::connection::{MAX_BODY, append};
 use crate::secrets::ReadError;
-use crate::secrets::kubernetes::connection::{MAX_BODY, append};
 
 #[tokio::test]
 async fn a_secret_arrives_whole_with_the_exact_bytes_of_a_large_value() {

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use super::Connection;
 
 /// The requests in flight.
-pub(super) struct InFlight(Arc<Requests>);
+pub struct InFlight(Arc<Requests>);
 
 struct Requests {
     max: NonZeroUsize,
@@ -26,21 +26,21 @@ struct Slots {
 
 /// The slot of a request in flight, from its arrival until the last byte of its answer is
 /// written.
-pub(super) struct Slot {
+pub struct Slot {
     requests: Arc<Requests>,
     number: u64,
 }
 
 impl InFlight {
     /// Room for `max` requests, of which `taken` shows how many are there.
-    pub(super) fn new(max: NonZeroUsize, taken: Gauge) -> Self {
+    pub fn new(max: NonZeroUsize, taken: Gauge) -> Self {
         Self(Arc::new(Requests { max, taken, slots: Mutex::default() }))
     }
 
     /// A slot for a request on `connection`, if one is free, or can be had from those who were
     /// refused and do not take their answers: in HTTP/2 a client can have many of these, and
     /// needs no token for it.
-    pub(super) fn slot(&self, connection: Option<&Arc<Connection>>) -> Option<Slot> {
+    pub fn slot(&self, connection: Option<&Arc<Connection>>) -> Option<Slot> {
         let mut slots = self.0.slots();
         if slots.connections.len() >= self.0.max.get() && !slots.make_room() {
             return None;

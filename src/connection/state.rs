@@ -92,7 +92,7 @@ impl Connection {
     }
 
     /// The client's address in the audit lines of its requests.
-    pub(super) fn peer_text(&self) -> &str {
+    pub fn peer_text(&self) -> &str {
         &self.peer_text
     }
 

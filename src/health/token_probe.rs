@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::{Readiness, TokenSeen};
 use crate::auth::{AuthError, TokenReport};
-use crate::http::{Readiness, Scout, TokenSeen};
+use crate::http::Scout;
 use crate::problem::Code;
 use crate::problem::Problem;
 

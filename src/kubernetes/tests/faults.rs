@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::faulty::{Act, Faulty, status};
 use super::{DEADLINE, Fixture, SHORT, VALUE, good, name, outcome, unavailable, until};
-use crate::secrets::kubernetes::backoff;
+use crate::kubernetes::backoff;
 use crate::secrets::{ReadError, SecretStore};
 
 #[tokio::test]

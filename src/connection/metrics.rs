@@ -91,19 +91,23 @@ impl Metrics {
         );
     }
 
-    pub(super) fn accepted(&self) {
+    /// A connection was accepted.
+    pub fn accepted(&self) {
         self.accepted.inc();
     }
 
-    pub(super) fn opened(&self) {
+    /// It has got its place.
+    pub fn opened(&self) {
         self.open.inc();
     }
 
-    pub(super) fn left(&self) {
+    /// It has given its place back.
+    pub fn left(&self) {
         self.open.dec();
     }
 
-    pub(super) fn closed(&self, closed: Closed) {
+    /// It has ended, for this reason.
+    pub fn closed(&self, closed: Closed) {
         self.closed.get_or_create(&Reason { reason: closed.as_str() }).inc();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::faulty::{Act, Faulty, authority, kubeconfig, status};
 use super::{DEADLINE, Fixture, VALUE, good, name};
-use crate::secrets::kubernetes::{Kubernetes, Origin, REBUILD_INTERVAL, config};
+use crate::kubernetes::{Kubernetes, Origin, REBUILD_INTERVAL, config};
 use crate::secrets::{ReadError, SecretStore};
 
 /// A server that accepts this token alone.

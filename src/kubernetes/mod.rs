@@ -20,7 +20,7 @@ use self::answer::{Failure, Remedy};
 pub use self::config::ConfigError;
 use self::config::Origin;
 use self::connection::{Connection, LARGE_SECRETS, SMALL_SECRET};
-use super::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
+use crate::secrets::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
 
 /// How long at least between two rebuilds of the client.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(1);
