@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::auth::{Authenticator, TokenRules};
 use crate::connection::Metrics;
 use crate::health::{Readiness, watch_token};
-use crate::http::{self, RequestIds, Scout};
+use crate::http::{self, Endpoint, RequestIds};
 use crate::policy::ServePolicy;
 use crate::secrets::{self, Memory, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
@@ -47,7 +47,7 @@ pub struct Config {
 pub struct Service {
     bound: Bound,
     services: Services,
-    scout: Arc<Scout>,
+    endpoint: Arc<Endpoint>,
     certificate: Arc<Certificate>,
     readiness: Arc<Readiness>,
     drain: Drain,
@@ -73,7 +73,7 @@ impl Service {
             secrets::Metrics::new(token_secret.clone(), http_metrics.panics()),
         ));
         let store: Arc<dyn SecretStore> = shared.clone();
-        let scout = Arc::new(Scout {
+        let endpoint = Arc::new(Endpoint {
             authenticator: Authenticator::new(Arc::clone(&store), token_secret, config.rules)?,
             store,
             policy: config.policy,
@@ -84,7 +84,7 @@ impl Service {
         let connections = Metrics::default();
         let registry = Arc::new(registry(Parts {
             http: &http_metrics,
-            authenticator: &scout.authenticator,
+            authenticator: &endpoint.authenticator,
             reads: &shared,
             certificate: &certificate,
             connections: &connections,
@@ -92,7 +92,7 @@ impl Service {
         }));
         let services = Services {
             https: http::router(
-                Arc::clone(&scout),
+                Arc::clone(&endpoint),
                 RequestIds::new()?,
                 http_metrics,
                 config.max_requests,
@@ -107,7 +107,7 @@ impl Service {
                 let flag = if address == config.listen { "--listen" } else { "--admin-listen" };
                 anyhow::anyhow!("{flag} {address}: {error}")
             })?;
-        Ok(Self { bound, services, scout, certificate, readiness, drain: config.drain })
+        Ok(Self { bound, services, endpoint, certificate, readiness, drain: config.drain })
     }
 
     /// The address of the HTTPS port.
@@ -124,10 +124,10 @@ impl Service {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "vsecm-scout starts");
         tracing::info!(address = %https, "listening for HTTPS");
         tracing::info!(address = %admin, "listening for admin requests");
-        if self.scout.policy.label.is_none() {
+        if self.endpoint.policy.label.is_none() {
             tracing::warn!("--serve-label is empty: Secrets are served whatever their labels");
         }
-        tokio::spawn(watch_token(Arc::clone(&self.scout), Arc::clone(&self.readiness)));
+        tokio::spawn(watch_token(Arc::clone(&self.endpoint), Arc::clone(&self.readiness)));
         tokio::spawn(Arc::clone(&self.certificate).keep_current(Arc::clone(&self.readiness)));
 
         let readiness = Arc::clone(&self.readiness);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{Readiness, TokenSeen};
 use crate::auth::{AuthError, TokenReport};
-use crate::http::Scout;
+use crate::http::Endpoint;
 use crate::problem::Code;
 use crate::problem::Problem;
 
@@ -18,14 +18,14 @@ const EAGER: Duration = Duration::from_secs(1);
 const CALM: Duration = Duration::from_secs(30);
 
 /// Looks for ever, and tells only what has changed.
-pub async fn watch_token(scout: Arc<Scout>, readiness: Arc<Readiness>) {
+pub async fn watch_token(endpoint: Arc<Endpoint>, readiness: Arc<Readiness>) {
     let mut last = None;
     let mut pause = EAGER;
     loop {
-        let seen = look(&scout).await;
+        let seen = look(&endpoint).await;
         match &seen.report {
-            Some(report) => scout.authenticator.metrics().show(report),
-            None => scout.authenticator.metrics().unreadable(),
+            Some(report) => endpoint.authenticator.metrics().show(report),
+            None => endpoint.authenticator.metrics().unreadable(),
         }
         if seen.failed.is_none() {
             pause = CALM;
@@ -39,12 +39,12 @@ pub async fn watch_token(scout: Arc<Scout>, readiness: Arc<Readiness>) {
     }
 }
 
-async fn look(scout: &Scout) -> TokenSeen {
+async fn look(endpoint: &Endpoint) -> TokenSeen {
     let failed = |error: AuthError| {
         tracing::debug!(%error, "the token cannot be used");
         Problem::from(error).code
     };
-    match tokio::time::timeout(scout.deadline, scout.authenticator.inspect()).await {
+    match tokio::time::timeout(endpoint.deadline, endpoint.authenticator.inspect()).await {
         Ok(Ok(report)) => TokenSeen {
             failed: report.verdict.err().map(|refusal| failed(refusal.into())),
             report: Some(report),

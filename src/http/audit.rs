@@ -1,23 +1,18 @@
-//! The audit line: exactly one for each request, also for one whose caller went away, and with it
-//! the count of requests.
+//! The audit record: exactly one line for each request, also for one whose caller went away, and
+//! with it the count of requests.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use aws_lc_rs::rand;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use axum::response::Response;
 
 use super::metrics::{Metrics, Outcome};
 use crate::auth::Caller;
 use crate::connection::Connection;
-use crate::problem::Code;
-use crate::problem::Problem;
 use crate::secrets::SecretName;
 
 /// The target of audit lines in the log.
@@ -45,57 +40,58 @@ impl RequestIds {
         Ok(Self { prefix: u32::from_ne_bytes(prefix), next: AtomicU64::new(1) })
     }
 
-    fn next(&self) -> String {
+    pub(super) fn next(&self) -> String {
         format!("{:08x}-{:x}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// What the handler finds out on its way and the audit line may tell.
-#[derive(Clone, Default)]
-pub struct Trail(Arc<Facts>);
-
-#[derive(Default)]
-struct Facts {
-    key: OnceLock<SecretName>,
-    caller: OnceLock<Caller>,
-}
-
-impl Trail {
-    /// Notes the key, which has passed the grammar.
-    pub fn note_key(&self, key: &SecretName) {
-        let _ = self.0.key.set(key.clone());
-    }
-
-    /// Notes who was let in.
-    pub fn note_caller(&self, caller: Caller) {
-        let _ = self.0.caller.set(caller);
-    }
-}
-
-/// What lines and counts need.
-pub(super) struct Audit {
-    pub(super) ids: RequestIds,
-    pub(super) metrics: Arc<Metrics>,
-}
-
-/// Writes the line and counts the request when it is dropped, whatever ended the request: the two
-/// cannot disagree.
-struct Line {
+/// What is known of a request. It is written as a line and counted when it is dropped, whatever
+/// ended the request: the two cannot disagree.
+pub(super) struct AuditRecord {
     metrics: Arc<Metrics>,
     request_id: String,
     client_request_id: Option<String>,
     connection: Option<Arc<Connection>>,
     method: Method,
     arrived: Instant,
-    trail: Trail,
     status: Option<StatusCode>,
     outcome: Outcome,
+    /// The key, once it has passed the grammar.
+    pub(super) key: Option<SecretName>,
+    /// Who asks, once authenticated.
+    pub(super) caller: Option<Caller>,
 }
 
-impl Drop for Line {
+impl AuditRecord {
+    /// The record of a request that arrives now.
+    pub(super) fn new(request_id: String, metrics: &Arc<Metrics>, request: &Request) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            request_id,
+            client_request_id: client_request_id(request.headers()),
+            connection: request.extensions().get().map(Arc::clone),
+            method: request.method().clone(),
+            arrived: Instant::now(),
+            status: None,
+            outcome: Outcome::CallerGone,
+            key: None,
+            caller: None,
+        }
+    }
+
+    /// Notes the answer, and puts the request's id on it.
+    pub(super) fn answered(&mut self, response: &mut Response, outcome: Outcome) {
+        self.status = Some(response.status());
+        self.outcome = outcome;
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+    }
+}
+
+impl Drop for AuditRecord {
     fn drop(&mut self) {
-        let Facts { key, caller } = &*self.trail.0;
-        let caller = caller.get();
+        let caller = self.caller.as_ref();
         let latency = self.arrived.elapsed();
         self.metrics.request_ended(self.outcome, latency);
         tracing::info!(
@@ -106,44 +102,13 @@ impl Drop for Line {
             method = cut(self.method.as_str()),
             status = self.status.map(|status| status.as_u16()),
             code = self.outcome.as_str(),
-            key = key.get().map(ToString::to_string),
+            key = self.key.as_ref().map(ToString::to_string),
             sub = caller.and_then(|caller| caller.subject.as_deref()).map(cut),
             token_hash = caller.map(|caller| caller.token_hash.as_str()),
             latency_ms = latency.as_secs_f64() * 1000.0,
             "request"
         );
     }
-}
-
-/// Runs the request, turns a panic into a 500, and leaves the audit line.
-pub(super) async fn audit<F: Future<Output = Response>>(
-    audit: &Audit,
-    request: Request,
-    next: impl FnOnce(Request, Trail) -> F,
-) -> Response {
-    let trail = Trail::default();
-    let mut line = Line {
-        metrics: Arc::clone(&audit.metrics),
-        request_id: audit.ids.next(),
-        client_request_id: client_request_id(request.headers()),
-        connection: request.extensions().get().map(Arc::clone),
-        method: request.method().clone(),
-        arrived: Instant::now(),
-        trail: trail.clone(),
-        status: None,
-        outcome: Outcome::CallerGone,
-    };
-    let answer = AssertUnwindSafe(next(request, trail)).catch_unwind();
-    let mut response = answer.await.unwrap_or_else(|_| {
-        audit.metrics.panicked();
-        Problem::from(Code::InternalError).into_response()
-    });
-    line.status = Some(response.status());
-    line.outcome = response.extensions().get().copied().map_or(Outcome::Served, Outcome::Refused);
-    if let Ok(id) = HeaderValue::from_str(&line.request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
 }
 
 fn client_request_id(headers: &HeaderMap) -> Option<String> {

@@ -1,74 +1,38 @@
 //! From an HTTP request to an HTTP response; sockets and TLS lie outside.
 
 pub mod admin;
-mod admission;
 pub mod answer;
 mod audit;
 mod body;
 mod metrics;
+mod pipeline;
 mod problem;
+mod soundness;
 mod webhook;
 
-use std::future::Future;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::response::Response;
-use axum::routing::any;
 
 pub use audit::{AUDIT, RequestIds};
 pub use metrics::Metrics;
-pub use webhook::Scout;
+pub use webhook::Endpoint;
 
-use crate::connection::InFlight;
-use crate::problem::{Code, Problem};
-use audit::{Audit, Trail};
-use axum::response::IntoResponse;
+use pipeline::Pipeline;
 
 /// The router of the HTTPS port. It answers whatever is asked, up to `max_requests` at a time, with
 /// one audit line each, and counts it in `metrics`.
 pub fn router(
-    scout: Arc<Scout>,
+    endpoint: Arc<Endpoint>,
     ids: RequestIds,
     metrics: Arc<Metrics>,
     max_requests: NonZeroUsize,
 ) -> Router {
-    let in_flight = InFlight::new(max_requests, metrics.in_flight());
-    let door = Arc::new(Door { audit: Audit { ids, metrics }, in_flight, scout });
-    Router::new().route("/webhook", any(webhook)).fallback(elsewhere).with_state(door)
-}
-
-/// What each request passes, from the outside to the inside.
-struct Door {
-    audit: Audit,
-    in_flight: InFlight,
-    scout: Arc<Scout>,
-}
-
-impl Door {
-    /// Leads a request through to `answer`. These are plain calls: layers of axum's would box each
-    /// request's future and clone the service.
-    async fn pass<F: Future<Output = Response>>(
-        &self,
-        request: Request,
-        answer: impl FnOnce(Request, Trail) -> F,
-    ) -> Response {
-        let admit = |request, trail| {
-            admission::admit(&self.in_flight, request, |request| answer(request, trail))
-        };
-        audit::audit(&self.audit, request, admit).await
-    }
-}
-
-async fn webhook(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let answer = |request, trail| webhook::webhook(&door.scout, trail, request);
-    door.pass(request, answer).await
-}
-
-async fn elsewhere(State(door): State<Arc<Door>>, request: Request) -> Response {
-    // Never a 404: ESO would take a mistyped URL for a deleted secret.
-    let answer = |_, _| async { Problem::from(Code::UnknownPath).into_response() };
-    door.pass(request, answer).await
+    let pipeline = Arc::new(Pipeline::new(endpoint, ids, metrics, max_requests));
+    let respond = |State(pipeline): State<Arc<Pipeline>>, request: Request| async move {
+        pipeline.respond(request).await
+    };
+    Router::new().fallback(respond).with_state(pipeline)
 }

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::HttpBody;
-use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
 use super::answer::{Answer, Form};
-use super::audit::Trail;
+use super::audit::AuditRecord;
 use crate::auth::{Authenticator, Bearer};
 use crate::connection::Connection;
 use crate::policy::ServePolicy;
@@ -21,11 +19,14 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::secrets::{Memory, SecretStore};
 
+/// The path of the endpoint.
+const PATH: &str = "/webhook";
+
 /// No key, property and parameter together come near it: a longer query is a mistake.
 const MAX_QUERY: usize = 8 * 1024;
 
 /// What the endpoint needs to answer.
-pub struct Scout {
+pub struct Endpoint {
     /// Judges bearers.
     pub authenticator: Authenticator,
     /// Where values are read.
@@ -38,62 +39,68 @@ pub struct Scout {
     pub memory: Memory,
 }
 
-/// Answers `GET` and `HEAD` of `/webhook`.
-pub(super) async fn webhook(scout: &Scout, trail: Trail, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let has_body = !body.is_end_stream();
-    match tokio::time::timeout(scout.deadline, look_up(scout, &trail, &head, has_body)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(problem)) => problem.into_response(),
-        Err(_) => Problem::from(Code::DeadlineExceeded).into_response(),
-    }
-}
-
-/// The order of the checks is part of the contract: a caller without a token learns nothing,
-/// not even whether a key is well formed.
-async fn look_up(
-    scout: &Scout,
-    trail: &Trail,
-    head: &Parts,
-    has_body: bool,
-) -> Result<Response, Problem> {
-    refuse_what_is_no_plain_get(head, has_body)?;
-    let authorization = head.headers.get_all(header::AUTHORIZATION);
-    let bearer = Bearer::parse(authorization.iter().map(HeaderValue::as_bytes))?;
-
-    // What is wrong with it is told after the verdict on the bearer.
-    let asked = Asked::of(scout, head);
-    let verdict = async { Ok(scout.authenticator.authenticate(bearer).await?) };
-    let early_read = match &asked {
-        Ok(Asked { query, form: Ok(_) }) if scout.authenticator.expects(bearer) => {
-            // Beside the token's read: the common case takes one round trip, not two.
-            let read = scout.store.read(&query.secret).map(|read| Ok::<_, Problem>(Some(read)));
-            let (caller, read) = try_join(verdict, read).await?;
-            trail.note_caller(caller);
-            read
-        }
-        _ => {
-            trail.note_caller(verdict.await?);
-            None
-        }
-    };
-    if let Some(connection) = head.extensions.get::<Arc<Connection>>() {
-        connection.note_accepted();
+impl Endpoint {
+    /// Answers `GET` and `HEAD` of `/webhook`, and notes in `record` what it learns.
+    ///
+    /// # Errors
+    /// Whatever is answered in place of a value.
+    pub(super) async fn handle(
+        &self,
+        record: &mut AuditRecord,
+        head: &Parts,
+        has_body: bool,
+    ) -> Result<Response, Problem> {
+        let looked_up = self.look_up(record, head, has_body);
+        let looked_up = tokio::time::timeout(self.deadline, looked_up).await;
+        looked_up.unwrap_or_else(|_| Err(Code::DeadlineExceeded.into()))
     }
 
-    let Asked { query, form } = asked?;
-    trail.note_key(&query.secret);
-    let form = form?;
-    let read = match early_read {
-        Some(read) => read,
-        None => scout.store.read(&query.secret).await,
-    };
-    let secret = read.map_err(Problem::of_value)?;
-    scout.policy.serves(&secret)?;
-    let answer = Answer::find(&secret, &query, form)?;
-    let size = answer.size();
-    let place = scout.memory.place(size).await?;
-    answer.into_response(size, place).map_err(|_| Code::InternalError.into())
+    /// The order of the checks is part of the contract: a caller without a valid token learns
+    /// nothing, not even whether a key is well formed.
+    async fn look_up(
+        &self,
+        record: &mut AuditRecord,
+        head: &Parts,
+        has_body: bool,
+    ) -> Result<Response, Problem> {
+        refuse_what_is_no_plain_get(head, has_body)?;
+        let authorization = head.headers.get_all(header::AUTHORIZATION);
+        let bearer = Bearer::parse(authorization.iter().map(HeaderValue::as_bytes))?;
+
+        // What is wrong with it is told after the bearer is authenticated.
+        let asked = Asked::of(self, head);
+        let authenticated = async { Ok(self.authenticator.authenticate(bearer).await?) };
+        let early_read = match &asked {
+            Ok(Asked { query, form: Ok(_) }) if self.authenticator.expects(bearer) => {
+                // Beside the token's read: the common case takes one round trip, not two.
+                let read = self.store.read(&query.secret).map(|read| Ok::<_, Problem>(Some(read)));
+                let (caller, read) = try_join(authenticated, read).await?;
+                record.caller = Some(caller);
+                read
+            }
+            _ => {
+                record.caller = Some(authenticated.await?);
+                None
+            }
+        };
+        if let Some(connection) = head.extensions.get::<Arc<Connection>>() {
+            connection.note_accepted();
+        }
+
+        let Asked { query, form } = asked?;
+        record.key = Some(query.secret.clone());
+        let form = form?;
+        let read = match early_read {
+            Some(read) => read,
+            None => self.store.read(&query.secret).await,
+        };
+        let secret = read.map_err(Problem::of_value)?;
+        self.policy.serves(&secret)?;
+        let answer = Answer::find(&secret, &query, form)?;
+        let size = answer.size();
+        let place = self.memory.place(size).await?;
+        answer.into_response(size, place).map_err(|_| Code::InternalError.into())
+    }
 }
 
 /// What a request asks for.
@@ -104,31 +111,28 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(scout: &Scout, head: &Parts) -> Result<Self, Problem> {
+    fn of(endpoint: &Endpoint, head: &Parts) -> Result<Self, Problem> {
         let query = head.uri.query().unwrap_or_default();
-        let query = Query::parse(query, &scout.policy.default_namespace)?;
+        let query = Query::parse(query, &endpoint.policy.default_namespace)?;
         let form = match Form::wanted(&head.headers) {
             Form::Raw if query.property.is_none() => Err(Code::RawNeedsProperty.into()),
-            form => scout.policy.permits(&query.secret).map(|()| form).map_err(Problem::from),
+            form => endpoint.policy.permits(&query.secret).map(|()| form).map_err(Problem::from),
         };
         Ok(Self { query, form })
     }
 }
 
+/// Path, method and body, in this order.
 fn refuse_what_is_no_plain_get(head: &Parts, has_body: bool) -> Result<(), Problem> {
+    if head.uri.path() != PATH {
+        // Never a 404: ESO would take a mistyped URL for a deleted secret.
+        return Err(Code::UnknownPath.into());
+    }
     if head.uri.query().is_some_and(|query| query.len() > MAX_QUERY) {
         return Err(Code::UriTooLong.into());
     }
     if !matches!(head.method, Method::GET | Method::HEAD) {
         return Err(Code::MethodNotAllowed.into());
     }
-    if has_body {
-        // A body that nobody reads would be taken for the next request if anything between
-        // disagrees on where it ends: the connection ends with the refusal.
-        if let Some(connection) = head.extensions.get::<Arc<Connection>>() {
-            connection.close();
-        }
-        return Err(Code::BodyNotAllowed.into());
-    }
-    Ok(())
+    if has_body { Err(Code::BodyNotAllowed.into()) } else { Ok(()) }
 }

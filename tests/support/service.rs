@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vsecm_scout::auth::{Authenticator, TokenRules};
 use vsecm_scout::connection::Metrics;
-use vsecm_scout::http::{self, RequestIds, Scout};
+use vsecm_scout::http::{self, Endpoint, RequestIds};
 use vsecm_scout::policy::ServePolicy;
 use vsecm_scout::secrets::{Memory, Namespace, SecretName, SecretStore};
 use vsecm_scout::server::certificate::Certificate;
@@ -28,7 +28,7 @@ use super::token::token;
 
 /// The endpoint over `store`, with the defaults of the command line and a deadline that a test can
 /// wait for.
-pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
+pub fn endpoint(store: Arc<dyn SecretStore>) -> Arc<Endpoint> {
     let namespace: Namespace = "default".parse().unwrap();
     let token_secret = SecretName::new(namespace.clone(), "jwt-token").unwrap();
     let rules = TokenRules {
@@ -36,7 +36,7 @@ pub fn scout(store: Arc<dyn SecretStore>) -> Arc<Scout> {
         leeway: Duration::from_secs(30),
         max_overlap: Duration::from_secs(24 * 3600),
     };
-    Arc::new(Scout {
+    Arc::new(Endpoint {
         authenticator: Authenticator::new(Arc::clone(&store), token_secret.clone(), rules).unwrap(),
         store,
         policy: ServePolicy {
@@ -57,12 +57,12 @@ pub fn router(store: Arc<dyn SecretStore>) -> Router {
 
 /// The endpoint over `store`, with room for as many requests, and what it counts.
 pub fn router_for(store: Arc<dyn SecretStore>, max_requests: usize) -> (Router, Arc<Registry>) {
-    let (scout, metrics) = (scout(store), Arc::new(http::Metrics::default()));
+    let (endpoint, metrics) = (endpoint(store), Arc::new(http::Metrics::default()));
     let mut registry = Registry::with_prefix("vsecm_scout");
     metrics.register(&mut registry);
-    scout.authenticator.metrics().register(&mut registry);
+    endpoint.authenticator.metrics().register(&mut registry);
     let max_requests = NonZeroUsize::new(max_requests).unwrap();
-    let router = http::router(scout, RequestIds::new().unwrap(), metrics, max_requests);
+    let router = http::router(endpoint, RequestIds::new().unwrap(), metrics, max_requests);
     (router, Arc::new(registry))
 }
 
