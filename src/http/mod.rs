@@ -6,7 +6,7 @@ mod audit;
 mod body;
 mod metrics;
 mod pipeline;
-mod problem;
+mod problem_json;
 mod soundness;
 mod webhook;
 
