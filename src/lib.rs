@@ -21,6 +21,7 @@
 pub mod auth;
 pub mod cli;
 pub mod document;
+mod fault_log;
 pub mod http;
 pub mod policy;
 pub mod query;
