@@ -25,6 +25,7 @@ pub mod connection;
 mod doctor;
 pub mod document;
 mod eso;
+mod fault_log;
 pub mod health;
 pub mod http;
 pub mod kubernetes;

@@ -74,7 +74,11 @@ impl Service {
         ));
         let store: Arc<dyn SecretStore> = shared.clone();
         let endpoint = Arc::new(Endpoint {
-            authenticator: Authenticator::new(Arc::clone(&store), token_secret, config.rules)?,
+            authenticator: Arc::new(Authenticator::new(
+                Arc::clone(&store),
+                token_secret,
+                config.rules,
+            )?),
             store,
             policy: config.policy,
             deadline: config.deadline,
@@ -127,7 +131,9 @@ impl Service {
         if self.endpoint.policy.label.is_none() {
             tracing::warn!("--serve-label is empty: Secrets are served whatever their labels");
         }
-        tokio::spawn(watch_token(Arc::clone(&self.endpoint), Arc::clone(&self.readiness)));
+        let (authenticator, deadline) =
+            (Arc::clone(&self.endpoint.authenticator), self.endpoint.deadline);
+        tokio::spawn(watch_token(authenticator, deadline, Arc::clone(&self.readiness)));
         tokio::spawn(Arc::clone(&self.certificate).keep_current(Arc::clone(&self.readiness)));
 
         let readiness = Arc::clone(&self.readiness);

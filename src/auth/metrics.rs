@@ -113,7 +113,7 @@ mod tests {
             PreviousLife { expiry: None, until: "2026-01-01T00:00:00Z".parse().unwrap() };
         let mut report = TokenReport {
             verdict: Ok(()),
-            current: Some(Life { not_before: Some(5.0), expiry: Some(7.5) }),
+            current: Some(Life { not_before: Some(5.0), expiry: Some(7.5), out_of_range: None }),
             previous: Some(Ok(previous)),
         };
         metrics.show(&report);
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(values(&metrics), ["0", "7.5", "5.0", "inf", "1767225600.0", "0"]);
 
         report.verdict = Err(Refusal::Lapsed(Lapsed::Expired));
-        report.current = Some(Life { not_before: None, expiry: None });
+        report.current = Some(Life::default());
         report.previous = None;
         metrics.show(&report);
         assert_eq!(values(&metrics), ["0", "inf", "0.0", "0.0", "0.0", "0"]);

@@ -14,6 +14,7 @@ use aws_lc_rs::{hmac, rand};
 use jiff::Timestamp;
 
 pub use bearer::{Bearer, BearerError};
+pub use claims::{ClaimFault, OutOfRange};
 pub use metrics::Metrics;
 pub use report::{Life, PreviousLife, TokenReport};
 pub use rules::{

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::rules::{Previous, PreviousIgnored, Refusal, StoredTokens, TokenRules};
+use super::claims::OutOfRange;
+use super::rules::{
+    Previous, PreviousIgnored, Refusal, StoredTokens, TokenRules, TokenSecretError,
+};
+use super::stored::StoredTokenError;
 use crate::secrets::Secret;
 
 /// What a look at the token Secret without a bearer shows.
@@ -23,6 +27,17 @@ pub struct Life {
     pub not_before: Option<f64>,
     /// `exp`.
     pub expiry: Option<f64>,
+    /// A time among its claims that its issuer can hardly have meant.
+    pub out_of_range: Option<OutOfRange>,
+}
+
+impl Life {
+    /// The instant of its `exp`, where it has one that a calendar has.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        // A cast from a float saturates.
+        Timestamp::from_second(self.expiry? as i64).ok()
+    }
 }
 
 /// How long a previous token counts.
@@ -32,6 +47,20 @@ pub struct PreviousLife {
     pub expiry: Option<f64>,
     /// The end of its overlap.
     pub until: Timestamp,
+}
+
+impl TokenReport {
+    /// What a code does not tell: which claim it is, and what is wrong with it.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        use StoredTokenError::BadClaim;
+        if let Err(Refusal::TokenSecret(TokenSecretError::Unusable(error @ BadClaim { .. }))) =
+            self.verdict
+        {
+            return Some(error.to_string());
+        }
+        self.current?.out_of_range.map(|odd| odd.to_string())
+    }
 }
 
 impl TokenRules {
@@ -47,7 +76,11 @@ impl TokenRules {
         let life = |Previous { token, until }| PreviousLife { expiry: token.expiry(), until };
         TokenReport {
             verdict: self.holds(&current, now).map_err(Refusal::from),
-            current: Some(Life { not_before: current.not_before(), expiry: current.expiry() }),
+            current: Some(Life {
+                not_before: current.not_before(),
+                expiry: current.expiry(),
+                out_of_range: current.out_of_range(),
+            }),
             previous: previous.map(|previous| previous.map(life)),
         }
     }
@@ -95,8 +128,26 @@ mod tests {
             (r#"{"exp":3}"#, expired, None, Some(3.0)),
         ] {
             let report = report(&[("token", &token(claims))], None);
-            let current = Some(Life { not_before, expiry });
+            let out_of_range = report.current.and_then(|life| life.out_of_range);
+            let current = Some(Life { not_before, expiry, out_of_range });
             assert_eq!(report, TokenReport { verdict, current, previous: None }, "{claims}");
+        }
+    }
+
+    #[test]
+    fn which_claim_is_wrong_and_how_is_told_beside_the_code() {
+        for (claims, detail) in [
+            (r#"{"exp":9e9,"iat":1}"#, None),
+            (r#"{"exp":3}"#, None),
+            ("[]", None),
+            (r#"{"exp":"9e9"}"#, Some("its exp is not a number")),
+            (r#"{"exp":9e9,"exp":9e9}"#, Some("its exp is there twice")),
+            (r#"{"exp":9e999}"#, Some("its exp is out of range")),
+            (r#"{"exp":1.8e12}"#, Some("its exp is out of range; is it in milliseconds?")),
+            (r#"{"nbf":1.8e12}"#, Some("its nbf is out of range; is it in milliseconds?")),
+        ] {
+            let report = report(&[("token", &token(claims))], None);
+            assert_eq!(report.detail().as_deref(), detail, "{claims}");
         }
     }
 

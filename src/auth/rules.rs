@@ -171,6 +171,7 @@ fn signed(duration: Duration) -> SignedDuration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::claims::ClaimFault;
     use super::super::stored::tests::jwt;
     use super::*;
 
@@ -270,7 +271,10 @@ mod tests {
         for (text, error) in [
             ("", StoredTokenError::Empty),
             ("opaque", StoredTokenError::NotJwt),
-            (&token(r#"{"exp":null}"#), StoredTokenError::BadClaims),
+            (
+                &token(r#"{"exp":null}"#),
+                StoredTokenError::BadClaim { claim: "exp", fault: ClaimFault::NotANumber },
+            ),
             (&jwt(r#"{"alg":"NONE"}"#, "{}"), StoredTokenError::AlgNone),
         ] {
             let stored = secret(&[("token", text), previous], until);

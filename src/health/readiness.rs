@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
-
 use crate::auth::{Life, PreviousIgnored, PreviousLife, TokenReport};
 use crate::problem::Code;
 
@@ -80,18 +78,24 @@ impl Readiness {
 fn token(seen: Option<&TokenSeen>) -> Result<String, String> {
     match seen {
         None => Err("not read yet".to_owned()),
-        Some(TokenSeen { failed: Some(code), .. }) => Err(code.as_str().to_owned()),
-        Some(TokenSeen { report, .. }) => Ok(expires(report.and_then(|report| report.current))),
+        Some(TokenSeen { failed: Some(code), report }) => {
+            let detail = report.and_then(|report| report.detail());
+            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+            Err(format!("{}{detail}", code.as_str()))
+        }
+        Some(TokenSeen { report, .. }) => {
+            Ok(expires(report.and_then(|report| report.current).unwrap_or_default()))
+        }
     }
 }
 
-fn expires(token: Option<Life>) -> String {
-    let expiry = token.and_then(|life| life.expiry);
-    match expiry.map(|seconds| Timestamp::from_second(seconds as i64)) {
-        None => ": never expires".to_owned(),
-        Some(Ok(at)) => format!(": expires {at}"),
-        Some(Err(_)) => String::new(),
-    }
+fn expires(life: Life) -> String {
+    let end = match (life.expiry, life.ends()) {
+        (None, _) => Some("never expires".to_owned()),
+        (Some(_), end) => end.map(|at| format!("expires {at}")),
+    };
+    let odd = life.out_of_range.map(|odd| odd.to_string());
+    format!(": {}", end.into_iter().chain(odd).collect::<Vec<_>>().join("; "))
 }
 
 fn previous_token(token: Result<PreviousLife, PreviousIgnored>) -> Result<String, String> {

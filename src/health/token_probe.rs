@@ -4,13 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::{Readiness, TokenSeen};
-use crate::auth::{AuthError, TokenReport};
-use crate::http::Endpoint;
-use crate::problem::Code;
-use crate::problem::Problem;
+use crate::auth::{AuthError, Authenticator, Life, PreviousIgnored, PreviousLife, TokenReport};
+use crate::fault_log::FaultLog;
+use crate::problem::{Code, Problem};
 
 /// Until the token is valid: a rollout waits for it.
 const EAGER: Duration = Duration::from_secs(1);
@@ -18,33 +15,34 @@ const EAGER: Duration = Duration::from_secs(1);
 const CALM: Duration = Duration::from_secs(30);
 
 /// Looks for ever, and tells only what has changed.
-pub async fn watch_token(endpoint: Arc<Endpoint>, readiness: Arc<Readiness>) {
-    let mut last = None;
+pub async fn watch_token(
+    authenticator: Arc<Authenticator>,
+    deadline: Duration,
+    readiness: Arc<Readiness>,
+) {
+    let mut teller = Teller::default();
     let mut pause = EAGER;
     loop {
-        let seen = look(&endpoint).await;
+        let seen = look(&authenticator, deadline).await;
         match &seen.report {
-            Some(report) => endpoint.authenticator.metrics().show(report),
-            None => endpoint.authenticator.metrics().unreadable(),
+            Some(report) => authenticator.metrics().show(report),
+            None => authenticator.metrics().unreadable(),
         }
         if seen.failed.is_none() {
             pause = CALM;
         }
-        readiness.token(seen.clone());
-        if last.as_ref() != Some(&seen) {
-            tell(&seen);
-            last = Some(seen);
-        }
+        teller.tell(&seen);
+        readiness.token(seen);
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn look(endpoint: &Endpoint) -> TokenSeen {
+async fn look(authenticator: &Authenticator, deadline: Duration) -> TokenSeen {
     let failed = |error: AuthError| {
         tracing::debug!(%error, "the token cannot be used");
         Problem::from(error).code
     };
-    match tokio::time::timeout(endpoint.deadline, endpoint.authenticator.inspect()).await {
+    match tokio::time::timeout(deadline, authenticator.inspect()).await {
         Ok(Ok(report)) => TokenSeen {
             failed: report.verdict.err().map(|refusal| failed(refusal.into())),
             report: Some(report),
@@ -54,23 +52,59 @@ async fn look(endpoint: &Endpoint) -> TokenSeen {
     }
 }
 
-fn tell(seen: &TokenSeen) {
-    if let Some(code) = seen.failed {
-        tracing::error!(code = code.as_str(), reason = code.title(), "no caller can be let in");
-    }
-    let Some(TokenReport { verdict, current, previous }) = &seen.report else { return };
-    if verdict.is_ok() {
-        match current.and_then(|life| life.expiry) {
-            Some(expiry) => tracing::info!(expires = instant(expiry), "the token is valid"),
-            None => tracing::warn!("the token is valid, and has no exp: it never expires"),
-        }
-    }
-    if let Some(Err(reason)) = previous {
-        tracing::warn!(%reason, "the previous token is ignored");
-    }
+/// Writes to the log what differs from what stands there.
+#[derive(Default)]
+struct Teller {
+    faults: FaultLog<Code>,
+    valid: Option<Life>,
+    previous: Option<Result<PreviousLife, PreviousIgnored>>,
 }
 
-/// An instant in RFC 3339; one that no calendar has, such as one in milliseconds, as its number.
-fn instant(seconds: f64) -> String {
-    Timestamp::from_second(seconds as i64).map_or_else(|_| seconds.to_string(), |at| at.to_string())
+impl Teller {
+    fn tell(&mut self, seen: &TokenSeen) {
+        match seen.failed {
+            Some(code) => self.tell_failed(code, seen.report.and_then(|report| report.detail())),
+            None => self.tell_valid(seen.report.and_then(|report| report.current)),
+        }
+        let Some(TokenReport { previous, .. }) = seen.report else { return };
+        if std::mem::replace(&mut self.previous, previous) == previous {
+            return;
+        }
+        match previous {
+            Some(Err(reason)) => tracing::warn!(%reason, "the previous token is ignored"),
+            Some(Ok(life)) => tracing::info!(until = %life.until, "the previous token counts too"),
+            None => {}
+        }
+    }
+
+    fn tell_failed(&self, code: Code, detail: Option<String>) {
+        let Some(times) = self.faults.seen(code) else { return };
+        tracing::error!(
+            code = code.as_str(),
+            reason = code.title(),
+            detail,
+            see = code.explained_at(),
+            times,
+            "no caller can be authenticated"
+        );
+    }
+
+    fn tell_valid(&mut self, token: Option<Life>) {
+        let over = self.faults.over(|_| true).is_some();
+        if std::mem::replace(&mut self.valid, token) == token && !over {
+            return;
+        }
+        let life = token.unwrap_or_default();
+        match (life.out_of_range, life.ends()) {
+            (Some(odd), _) => tracing::warn!(
+                reason = %odd,
+                "the token is valid, but hardly for as long as it should be: issue one with its \
+                 times in seconds since 1970"
+            ),
+            (None, Some(expires)) => tracing::info!(%expires, "the token is valid"),
+            (None, None) => {
+                tracing::warn!("the token is valid, and has no exp: it never expires");
+            }
+        }
+    }
 }

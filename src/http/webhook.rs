@@ -28,7 +28,7 @@ const MAX_QUERY: usize = 8 * 1024;
 /// What the endpoint needs to answer.
 pub struct Endpoint {
     /// Judges bearers.
-    pub authenticator: Authenticator,
+    pub authenticator: Arc<Authenticator>,
     /// Where values are read.
     pub store: Arc<dyn SecretStore>,
     /// Which Secrets are served.

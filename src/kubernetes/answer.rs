@@ -34,6 +34,30 @@ impl Failure {
         Self { error, remedy, status: None }
     }
 
+    /// Whether it is the API server that is at fault, or the way to it, and not one Secret.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        let is_answer = self.status == Some(StatusCode::OK) && self.remedy == Remedy::None;
+        matches!(self.error, ReadError::Unavailable { .. }) && !is_answer
+    }
+
+    /// What an operator can do.
+    pub(super) fn help(&self) -> &'static str {
+        match (&self.error, self.remedy) {
+            (ReadError::Forbidden, _) => {
+                "give the service's ServiceAccount a Role with get on secrets in that namespace"
+            }
+            (ReadError::Unavailable { .. }, Remedy::Rebuild) => {
+                "check the credentials and the CA of the kubeconfig or the ServiceAccount; they are \
+                 read anew by themselves"
+            }
+            (ReadError::Unavailable { .. }, _) => {
+                "check the API server and the network to it, NetworkPolicies among it; the service \
+                 goes on by itself"
+            }
+            _ => "store the Secret anew",
+        }
+    }
+
     /// What the API server asked for in `Retry-After`.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self.error {

@@ -20,6 +20,7 @@ use self::answer::{Failure, Remedy};
 pub use self::config::ConfigError;
 use self::config::Origin;
 use self::connection::{Connection, LARGE_SECRETS, SMALL_SECRET};
+use crate::fault_log::FaultLog;
 use crate::secrets::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
 
 /// How long at least between two rebuilds of the client.
@@ -38,6 +39,18 @@ pub struct Kubernetes {
     memory: Memory,
     /// When the client was last rebuilt; held while it is.
     rebuilt: Mutex<Option<Instant>>,
+    faults: FaultLog<Fault>,
+}
+
+/// What the log tells apart.
+#[derive(PartialEq, Eq, Hash)]
+enum Fault {
+    /// The API server gives no usable answers.
+    Unavailable,
+    /// It answers, but does not hand out this Secret.
+    Secret(SecretName),
+    /// There is no other client to take the place of one that was refused.
+    Client,
 }
 
 impl Kubernetes {
@@ -73,7 +86,8 @@ impl Kubernetes {
         let connection = Connection::new(config, unreachable_after(deadline)).await?;
         let connection = ArcSwap::from_pointee(connection);
         let (memory, rebuilt) = (Memory::new(LARGE_SECRETS, SMALL_SECRET), Mutex::new(None));
-        Ok(Self { origin, namespace, deadline, connection, memory, rebuilt })
+        let faults = FaultLog::default();
+        Ok(Self { origin, namespace, deadline, connection, memory, rebuilt, faults })
     }
 
     /// The namespace that the configuration names: the pod's own, or the context's.
@@ -128,12 +142,43 @@ impl Kubernetes {
         match self.reload().await {
             Ok(connection) => {
                 self.connection.store(Arc::new(connection));
+                if self.faults.over(|fault| *fault == Fault::Client).is_some() {
+                    tracing::info!("the credentials for the API server can be loaded again");
+                }
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the API server's client cannot be rebuilt");
+                if let Some(times) = self.faults.seen(Fault::Client) {
+                    tracing::warn!(%error, times, "the credentials for the API server cannot be loaded anew");
+                }
                 false
             }
+        }
+    }
+
+    /// Tells a fault when it begins, and when it is over.
+    fn tell(&self, name: &SecretName, failure: Option<&Failure>) {
+        let failure = failure.filter(|failure| failure.error != ReadError::NotFound);
+        let about_secret = |fault: &Fault| matches!(fault, Fault::Secret(secret) if secret == name);
+        if !failure.is_some_and(Failure::is_of_the_server)
+            && let Some(times) = self.faults.over(|fault| *fault == Fault::Unavailable)
+        {
+            tracing::info!(times, "the API server can be read from again");
+        }
+        let Some(failure) = failure else {
+            if let Some(times) = self.faults.over(about_secret) {
+                tracing::info!(secret = %name, times, "the Secret can be read again");
+            }
+            return;
+        };
+        let fault = match failure.is_of_the_server() {
+            true => Fault::Unavailable,
+            false => Fault::Secret(name.clone()),
+        };
+        if let Some(times) = self.faults.seen(fault) {
+            let status = failure.status.map(|status| status.as_u16());
+            let (error, help) = (&failure.error, failure.help());
+            tracing::warn!(secret = %name, status, %error, help, times, "a Secret cannot be read");
         }
     }
 
@@ -150,18 +195,9 @@ impl SecretStore for Kubernetes {
             let outcome = timeout_at(until, self.attempts(name, until))
                 .await
                 .unwrap_or_else(|_| Err(Failure::unavailable("timed out", Remedy::None)));
-            outcome.map(Arc::new).map_err(|failure| {
-                report(name, &failure);
-                failure.error
-            })
+            self.tell(name, outcome.as_ref().err());
+            outcome.map(Arc::new).map_err(|failure| failure.error)
         })
-    }
-}
-
-fn report(name: &SecretName, Failure { error, status, .. }: &Failure) {
-    if *error != ReadError::NotFound {
-        let status = status.map(|status| status.as_u16());
-        tracing::warn!(secret = %name, status, %error, "a Secret cannot be read");
     }
 }
 

@@ -55,7 +55,7 @@ codes! {
     TokenEntryMissing = 500 "token-entry-missing", "The token Secret has no token: its entry is missing or empty";
     StoredTokenNotJwt = 500 "stored-token-not-jwt", "What the token Secret holds is not a JWT";
     StoredTokenAlgNone = 500 "stored-token-alg-none", "What the token Secret holds is an unsecured JWT";
-    StoredTokenBadClaims = 500 "stored-token-bad-claims", "The stored token's exp or nbf is not a number";
+    StoredTokenBadClaims = 500 "stored-token-bad-claims", "A claim of the stored token is repeated, no number or out of range";
     RbacForbidden = 500 "rbac-forbidden", "The service's ServiceAccount may not read the Secret";
     InvalidData = 500 "invalid-data", "An entry of the Secret is not valid base64";
     DuplicateManifest = 500 "duplicate-manifest", "Two manifests define the Secret";
@@ -77,6 +77,12 @@ impl Code {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().1
+    }
+
+    /// Where it is explained.
+    #[must_use]
+    pub fn explained_at(self) -> String {
+        format!("docs/troubleshooting.md#{}", self.as_str())
     }
 
     /// Its fixed title.

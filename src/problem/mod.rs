@@ -98,7 +98,7 @@ impl From<AuthError> for Problem {
                 }
                 TokenSecretError::Unusable(StoredTokenError::NotJwt) => Code::StoredTokenNotJwt,
                 TokenSecretError::Unusable(StoredTokenError::AlgNone) => Code::StoredTokenAlgNone,
-                TokenSecretError::Unusable(StoredTokenError::BadClaims) => {
+                TokenSecretError::Unusable(StoredTokenError::BadClaim { .. }) => {
                     Code::StoredTokenBadClaims
                 }
             }

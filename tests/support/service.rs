@@ -37,7 +37,9 @@ pub fn endpoint(store: Arc<dyn SecretStore>) -> Arc<Endpoint> {
         max_overlap: Duration::from_secs(24 * 3600),
     };
     Arc::new(Endpoint {
-        authenticator: Authenticator::new(Arc::clone(&store), token_secret.clone(), rules).unwrap(),
+        authenticator: Arc::new(
+            Authenticator::new(Arc::clone(&store), token_secret.clone(), rules).unwrap(),
+        ),
         store,
         policy: ServePolicy {
             default_namespace: namespace,

@@ -182,7 +182,7 @@ fn refused(subject: &'static str, code: Code) -> Check {
 
 /// Where a code is explained.
 pub fn see(code: Code) -> String {
-    format!("See docs/troubleshooting.md#{}", code.as_str())
+    format!("See {}", code.explained_at())
 }
 
 #[cfg(test)]
