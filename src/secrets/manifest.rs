@@ -1,28 +1,57 @@
 //! The Secrets in the text of one YAML or JSON file (pure).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 
-use super::{Namespace, Place, ReadError, Secret, SecretBytes, SecretName};
+use super::{Namespace, Place, Secret, SecretBytes, SecretName};
 
-/// One Secret of a file: its name, and what it holds, or why that cannot be told.
-pub type Entry = (SecretName, Result<Secret, ReadError>);
-
-/// A file that is no readable list of manifests. It says where, never what: the parser's own
-/// message quotes the file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not readable as Kubernetes manifests (line {line}, column {column})")]
-pub struct Unreadable {
-    /// The line, counted from 1; 0 where the parser does not say.
+/// One Secret of a file.
+pub struct Entry {
+    /// Which Secret.
+    pub name: SecretName,
+    /// The line on which its manifest begins, counted from 1; 0 where it is not known.
     pub line: u64,
-    /// The column, likewise.
+    /// What it holds, or which of its entries is not base64.
+    pub secret: Result<Secret, Unreadable>,
+}
+
+/// Why a file is not readable as Kubernetes manifests, and where. It never quotes a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The line, counted from 1; 0 where it is not known.
+    pub line: u64,
+    /// The column in characters, likewise.
     pub column: u64,
+    /// The path of the field, such as `stringData.port`, where the file's names can be shown.
+    pub field: Option<String>,
+    /// What is wrong, in fixed words.
+    pub reason: &'static str,
 }
 
 impl Unreadable {
-    const SOMEWHERE: Self = Self { line: 0, column: 0 };
+    const fn somewhere(reason: &'static str) -> Self {
+        Self { line: 0, column: 0, field: None, reason }
+    }
 }
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}, column {}, ", self.line, self.column)?;
+        }
+        if let Some(field) = &self.field {
+            write!(f, "field {field}: ")?;
+        }
+        f.write_str(self.reason)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+const NOT_BASE64: &str = "not base64";
+const NO_MANIFESTS: &str = "not readable as Kubernetes manifests";
 
 /// Reads the Secrets in one file: several documents, `List`s unpacked, other kinds ignored. A
 /// Secret without a namespace is in `default`, as for `kubectl apply`.
@@ -30,9 +59,10 @@ impl Unreadable {
 /// # Errors
 /// Where one document is not readable, or the file is empty: an editor that has just truncated
 /// it must not look like somebody who deleted the Secrets.
-pub fn parse(text: &str) -> Result<Vec<Entry>, Unreadable> {
+pub fn parse(text: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+    let text = std::str::from_utf8(text).map_err(|_| Unreadable::somewhere("not UTF-8"))?;
     if text.is_empty() {
-        return Err(Unreadable::SOMEWHERE);
+        return Err(Unreadable::somewhere("the file is empty"));
     }
     // The defaults are for small configurations; a `List` may hold 10,000 Secrets. What stops
     // alias bombs are the limits on aliases, and those stay.
@@ -47,9 +77,11 @@ pub fn parse(text: &str) -> Result<Vec<Entry>, Unreadable> {
     };
     let documents: Vec<Document> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| {
-            error.location().map_or(Unreadable::SOMEWHERE, |at| Unreadable {
+            let nowhere = Unreadable::somewhere(NO_MANIFESTS);
+            error.location().map_or(nowhere.clone(), |at| Unreadable {
                 line: at.line(),
                 column: at.column(),
+                ..nowhere
             })
         })?;
     let mut found = Vec::new();
@@ -100,7 +132,7 @@ impl Document {
     fn unpack(self, found: &mut Vec<Entry>) -> Result<(), Unreadable> {
         match self {
             Self::Secret(manifest) if manifest.api_version == "v1" => {
-                found.push(manifest.into_entry().ok_or(Unreadable::SOMEWHERE)?);
+                found.push(manifest.into_entry().ok_or(Unreadable::somewhere(NO_MANIFESTS))?);
             }
             Self::List { items } => {
                 for item in items {
@@ -119,13 +151,17 @@ impl Manifest {
         let namespace = self.metadata.namespace.as_deref().unwrap_or("default");
         let namespace: Namespace = namespace.parse().ok()?;
         let name = SecretName::new(namespace, &self.metadata.name).ok()?;
-        Some((name, self.into_secret()))
+        Some(Entry { name, line: 0, secret: self.into_secret() })
     }
 
-    fn into_secret(self) -> Result<Secret, ReadError> {
+    fn into_secret(self) -> Result<Secret, Unreadable> {
         let mut entries = BTreeMap::new();
         for (entry, text) in self.data.unwrap_or_default() {
-            entries.insert(entry, text.decode_base64()?);
+            let bytes = text.decode_base64().map_err(|_| Unreadable {
+                field: Some(format!("data.{entry}")),
+                ..Unreadable::somewhere(NOT_BASE64)
+            })?;
+            entries.insert(entry, bytes);
         }
         for (entry, text) in self.string_data.unwrap_or_default() {
             entries.insert(entry, text);
@@ -148,7 +184,7 @@ mod tests {
     type Found = (String, Vec<(String, String)>);
 
     fn found(text: &str) -> Result<Vec<Found>, Unreadable> {
-        let secrets = parse(text)?.into_iter().map(|(name, secret)| {
+        let secrets = parse(text.as_bytes())?.into_iter().map(|Entry { name, secret, .. }| {
             let entries = secret.map(|secret| secret.entries).unwrap_or_default();
             let texts = entries
                 .iter()
@@ -213,15 +249,16 @@ mod tests {
     #[test]
     fn an_entry_that_is_not_base64_spoils_its_secret_only() {
         let text = format!("{HEAD}data: {{k: '***'}}\n---\n{}", HEAD.replace("a}", "b}"));
-        let all = parse(&text).unwrap();
-        assert_eq!(all[0].1.as_ref().err(), Some(&ReadError::InvalidData));
-        assert!(all[1].1.is_ok());
+        let all = parse(text.as_bytes()).unwrap();
+        let error = all[0].secret.as_ref().err().unwrap();
+        assert_eq!(error.field.as_deref(), Some("data.k"));
+        assert!(all[1].secret.is_ok());
     }
 
     #[test]
     fn the_message_tells_where_and_quotes_nothing() {
         let error =
-            parse("apiVersion: v1\nkind: Secret\nstringData: {k: [hunter2}\n").err().unwrap();
+            parse(b"apiVersion: v1\nkind: Secret\nstringData: {k: [hunter2}\n").err().unwrap();
         assert!(error.line > 0);
         assert!(!error.to_string().contains("hunter2"));
     }
@@ -233,6 +270,6 @@ mod tests {
             let alias = format!("*a{}, ", level - 1).repeat(10);
             text.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
         }
-        assert!(parse(&format!("kind: ConfigMap\n{text}")).is_err());
+        assert!(parse(format!("kind: ConfigMap\n{text}").as_bytes()).is_err());
     }
 }
