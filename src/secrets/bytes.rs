@@ -3,11 +3,18 @@
 use std::ops::Deref;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::ReadError;
+
+/// Base64 as Go's `encoding/base64` decodes it: bits that do not make a byte at the end are ignored.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// Bytes of a Secret: zeroed when dropped, and without `Debug`, `Display` and `Serialize`.
 #[derive(Clone, Default, Deserialize)]
@@ -23,7 +30,7 @@ impl SecretBytes {
     pub fn decode_base64(&self) -> Result<Self, ReadError> {
         let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
         if !self.iter().any(is_break) {
-            return STANDARD.decode(&**self).map(Self::from).map_err(|_| ReadError::InvalidData);
+            return LENIENT.decode(&**self).map(Self::from).map_err(|_| ReadError::InvalidData);
         }
         let mut unbroken = self.clone();
         unbroken.0.retain(|byte| !is_break(byte));

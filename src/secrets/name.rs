@@ -65,7 +65,7 @@ impl SecretName {
     /// # Errors
     /// Where `name` is no DNS-1123 subdomain (`util/validation`, `IsDNS1123Subdomain`).
     pub fn new(namespace: Namespace, name: &str) -> Result<Self, InvalidName> {
-        if name.len() <= 253 && name.split('.').all(is_label) {
+        if is_subdomain(name) {
             Ok(Self { namespace, name: name.into() })
         } else {
             Err(InvalidName::Secret)
@@ -94,6 +94,11 @@ impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+/// Whether this is a DNS-1123 subdomain.
+pub(super) fn is_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 fn is_label(text: &str) -> bool {

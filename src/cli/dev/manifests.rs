@@ -70,8 +70,8 @@ fn is_expired_and_ours(text: &str) -> bool {
         max_overlap: Duration::ZERO,
     };
     let now = Timestamp::now();
-    let secrets = manifest::parse(text).unwrap_or_default();
-    secrets.iter().filter_map(|(_, secret)| secret.as_ref().ok()).any(|secret| {
+    let secrets = manifest::parse(text.as_bytes()).unwrap_or_default();
+    secrets.iter().filter_map(|found| found.secret.as_ref().ok()).any(|secret| {
         let expired = rules
             .tokens(secret, now, None)
             .is_ok_and(|tokens| rules.holds(&tokens.current, now).is_err());

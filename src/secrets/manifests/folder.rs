@@ -210,15 +210,14 @@ fn read_secrets(path: &Path, mut file: &File) -> io::Result<Option<Secrets>> {
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes)?;
-    let parsed = std::str::from_utf8(&bytes)
-        .map_err(io::Error::other)
-        .and_then(|text| manifest::parse(text).map_err(io::Error::other));
+    let parsed = manifest::parse(&bytes).map_err(io::Error::other);
     Ok(parsed.map(by_name).map_err(|error| warn(path, &error)).ok())
 }
 
 fn by_name(entries: Vec<manifest::Entry>) -> Secrets {
     let mut secrets = Secrets::with_capacity(entries.len());
-    for (name, secret) in entries {
+    for manifest::Entry { name, secret, .. } in entries {
+        let secret = secret.map_err(|_| ReadError::InvalidData);
         secrets
             .entry(name)
             .and_modify(|secret| *secret = Err(ReadError::DuplicateManifest))
