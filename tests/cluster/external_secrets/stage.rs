@@ -55,7 +55,8 @@ impl Stage {
         let site = Site::new(served, prefix).await?;
         let namespace = plane.namespace(prefix).await?;
         let stage = Self::of(site, namespace, served, plane).await?;
-        stage.apply(readme("token-secret")?).await?;
+        let token_secret = stage.fitted(readme("token-secret")?);
+        stage.kubectl.run_with(&["create", "-f", "-"], &token_secret).await?;
         Ok(stage)
     }
 
