@@ -7,6 +7,7 @@ mod forms;
 mod many;
 mod rotation;
 mod stage;
+mod tenants;
 mod values;
 mod whole_secret;
 
@@ -21,6 +22,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         failures::tests(),
         deletion::tests(),
         rotation::tests(),
+        tenants::tests(),
         many::tests(),
     ];
     files.into_iter().flatten().collect()
