@@ -3,6 +3,7 @@
 
 mod deletion;
 mod failures;
+mod force_sync;
 mod forms;
 mod many;
 mod rotation;
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         failures::tests(),
         deletion::tests(),
         rotation::tests(),
+        force_sync::tests(),
         tenants::tests(),
         many::tests(),
     ];
