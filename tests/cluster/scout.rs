@@ -44,9 +44,9 @@ impl Site {
         let account = plane.service_account(&namespace, "vsecm-scout").await?;
         let token = token(r#"{"sub":"eso"}"#);
         let site = Self { namespace, account, token };
-        let kubectl = plane.kubectl();
+        let create = ["create", "-n", &site.namespace, "-f", "-"];
         for block in ["role", "token-secret", "served-secret"] {
-            kubectl.apply_in(&site.namespace, &site.fitted(block)?).await?;
+            plane.kubectl().run_with(&create, &site.fitted(block)?).await?;
         }
         Ok(site)
     }

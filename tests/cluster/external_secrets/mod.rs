@@ -3,10 +3,12 @@
 
 mod deletion;
 mod failures;
+mod force_sync;
 mod forms;
 mod many;
 mod rotation;
 mod stage;
+mod tenants;
 mod values;
 mod whole_secret;
 
@@ -21,6 +23,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         failures::tests(),
         deletion::tests(),
         rotation::tests(),
+        force_sync::tests(),
+        tenants::tests(),
         many::tests(),
     ];
     files.into_iter().flatten().collect()

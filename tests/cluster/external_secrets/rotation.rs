@@ -1,8 +1,11 @@
-//! Rotation by hand, with README's commands. Nothing is restarted.
+//! Rotation by hand, with the commands of README and docs/rotation.md. Nothing is restarted, and a
+//! command leaves nothing in the token Secret but what it says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -10,7 +13,7 @@ use serde_json::{Value, json};
 use super::stage::{IN_TIME, Stage, edited};
 use super::whole_secret;
 use crate::harness::{self, eventually, trial};
-use crate::scout::readme;
+use crate::scout::{block_of, readme};
 use crate::support::token::token;
 
 /// The tests of this file.
@@ -19,12 +22,18 @@ pub(super) fn tests() -> Vec<Trial> {
         trial("external_secrets::the_page_of_rotation_rotates_as_readme_does", same_commands),
         trial("external_secrets::a_patched_token_is_used_at_the_next_refresh", patched),
         trial("external_secrets::a_created_token_is_used_if_it_has_its_label", created),
+        trial("external_secrets::each_command_of_rotation_leaves_nothing_behind", nothing_is_left),
+        trial("external_secrets::an_applied_token_secret_keeps_a_copy_until_it_is_removed", copy),
         trial("external_secrets::replacing_the_store_does_no_harm", replaced_store),
         trial("external_secrets::no_refresh_fails_during_an_overlap", overlap),
     ]
 }
 
 const EXAMPLE: &str = "example-external-secret";
+
+const PAGE: &str = include_str!("../../../docs/rotation.md");
+
+const END: &str = "scout.vsecm.com/previous-token-until";
 
 /// A stage with README's store and ExternalSecret, which is filled.
 async fn stage(prefix: &str) -> Result<Stage> {
@@ -76,9 +85,8 @@ async fn no_warning(stage: &Stage, external_secret: &str) -> Result<()> {
 }
 
 async fn same_commands() -> Result<()> {
-    let page = include_str!("../../../docs/rotation.md");
     for block in ["rotate", "rotate-by-create", "rotate-with-overlap", "refresh"] {
-        ensure!(page.contains(readme(block)?), "docs/rotation.md has another command for {block}");
+        ensure!(PAGE.contains(readme(block)?), "docs/rotation.md has another command for {block}");
     }
     Ok(())
 }
@@ -105,6 +113,91 @@ async fn created() -> Result<()> {
     stage.kubectl.script(&rotate).await?;
     is_in_force(&stage, &new).await?;
     is_fresh(&stage).await
+}
+
+/// After an overlap, each way to rotate without one: the token before the last one may not come back.
+async fn nothing_is_left() -> Result<()> {
+    let stage = Stage::new(&*harness::shared().await?, "left").await?;
+    is_whole(&stage, &[("token", &stage.site.token)], None).await?;
+    let mut last = stage.site.token.clone();
+    for (number, block) in ["rotate", "rotate-by-create"].into_iter().enumerate() {
+        let [overlapping, leaked, new] = tokens(number);
+        for token in [&overlapping, &leaked] {
+            stage
+                .kubectl
+                .script(&edited(readme("rotate-with-overlap")?, "NEW-JWT", token)?)
+                .await?;
+            let secret = token_secret(&stage).await?;
+            let end = secret["metadata"]["annotations"][END].as_str().map(str::to_owned);
+            ensure!(end.is_some(), "{secret:#}");
+            is_whole(&stage, &[("token", token), ("previous-token", &last)], end).await?;
+            last.clone_from(token);
+        }
+        is_answered(&stage, &[(&overlapping, 200), (&leaked, 200)]).await?;
+        stage.kubectl.script(&edited(readme(block)?, "NEW-JWT", &new)?).await?;
+        is_whole(&stage, &[("token", &new)], None).await?;
+        is_answered(&stage, &[(&overlapping, 401), (&leaked, 401), (&new, 200)]).await?;
+        last = new;
+    }
+
+    let [new, ..] = tokens(2);
+    stage.kubectl.script(&edited(readme("rotate-with-overlap")?, "NEW-JWT", &new)?).await?;
+    stage.kubectl.script(block_of(PAGE, "end-overlap")?).await?;
+    is_whole(&stage, &[("token", &new)], None).await?;
+    is_answered(&stage, &[(&last, 401), (&new, 200)]).await
+}
+
+async fn copy() -> Result<()> {
+    let stage = Stage::new(&*harness::shared().await?, "copy").await?;
+    stage.kubectl.run(&["delete", "secret", "jwt-token"]).await?;
+    stage.apply(readme("token-secret")?).await?;
+    let secret = token_secret(&stage).await?;
+    let copy =
+        &secret["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"];
+    ensure!(copy.as_str().is_some_and(|copy| copy.contains(&stage.site.token)), "{secret:#}");
+    stage.kubectl.script(block_of(PAGE, "remove-copy")?).await?;
+    is_whole(&stage, &[("token", &stage.site.token)], None).await
+}
+
+/// Three further tokens.
+fn tokens(number: usize) -> [String; 3] {
+    ["a", "b", "c"].map(|name| token(&json!({"sub": "eso", "jti": [number, name]}).to_string()))
+}
+
+/// What the service answers to each of these tokens.
+async fn is_answered(stage: &Stage, expected: &[(&String, u16)]) -> Result<()> {
+    for (token, status) in expected {
+        let answer = stage.scout.get("key=myremotekey", token).await?;
+        ensure!(answer.status == *status, "{answer:?} instead of {status}");
+    }
+    Ok(())
+}
+
+async fn token_secret(stage: &Stage) -> Result<Value> {
+    let secret = stage.kubectl.run(&["get", "secret", "jwt-token", "-o", "json"]).await?;
+    Ok(serde_json::from_str(&secret)?)
+}
+
+/// The token Secret has these entries, this end of an overlap and ESO's label, and nothing else.
+async fn is_whole(stage: &Stage, entries: &[(&str, &String)], end: Option<String>) -> Result<()> {
+    let mut secret = token_secret(stage).await?;
+    let metadata = secret["metadata"].as_object_mut().context("no metadata")?;
+    for own in ["creationTimestamp", "namespace", "resourceVersion", "uid"] {
+        metadata.remove(own).with_context(|| format!("no {own}"))?;
+    }
+    let data = entries.iter().map(|(name, token)| (*name, STANDARD.encode(token)));
+    let mut expected = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {"name": "jwt-token", "labels": {"external-secrets.io/type": "webhook"}},
+        "data": data.collect::<BTreeMap<_, _>>(),
+    });
+    if let Some(end) = end {
+        expected["metadata"]["annotations"] = json!({ END: end });
+    }
+    ensure!(secret == expected, "{secret:#} instead of {expected:#}");
+    Ok(())
 }
 
 async fn replaced_store() -> Result<()> {

@@ -41,9 +41,13 @@ pub(super) struct Entries(BTreeMap<String, ByteString>);
 impl Stage {
     /// ESO and what is served in one namespace of one control plane.
     pub(super) async fn new(plane: &ControlPlane, prefix: &str) -> Result<Self> {
-        let site = Site::new(plane, prefix).await?;
+        Self::on(plane, Site::new(plane, prefix).await?, &[]).await
+    }
+
+    /// [`Self::new`] for a site, with flags for the service.
+    pub(super) async fn on(plane: &ControlPlane, site: Site, flags: &[&str]) -> Result<Self> {
         let namespace = site.namespace.clone();
-        Self::of(site, namespace, plane, plane).await
+        Self::of(site, namespace, plane, plane, flags).await
     }
 
     /// ESO on `plane`, with a copy of the token Secret, and what is served on `served`.
@@ -54,8 +58,9 @@ impl Stage {
     ) -> Result<Self> {
         let site = Site::new(served, prefix).await?;
         let namespace = plane.namespace(prefix).await?;
-        let stage = Self::of(site, namespace, served, plane).await?;
-        stage.apply(readme("token-secret")?).await?;
+        let stage = Self::of(site, namespace, served, plane, &[]).await?;
+        let token_secret = stage.fitted(readme("token-secret")?);
+        stage.kubectl.run_with(&["create", "-f", "-"], &token_secret).await?;
         Ok(stage)
     }
 
@@ -64,10 +69,11 @@ impl Stage {
         namespace: String,
         served: &ControlPlane,
         plane: &ControlPlane,
+        flags: &[&str],
     ) -> Result<Self> {
         plane.eso().await?;
         let stage = Self {
-            scout: site.start(&[])?,
+            scout: site.start(flags)?,
             kubectl: kubectl_in(plane, &namespace).await?,
             served: kubectl_in(served, &site.namespace).await?,
             client: plane.client().await?,

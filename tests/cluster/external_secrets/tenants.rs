@@ -1,0 +1,316 @@
+//! A wall between namespaces: the store of docs/eso.md, whose URL begins the key with the namespace of
+//! the ExternalSecret. Whatever a tenant asks for, it gets nothing of another's.
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::stage::{IN_TIME, Stage, edited};
+use crate::harness::{ControlPlane, Kubectl, Options, Parts, eventually, trial};
+use crate::scout::{Site, block_of, readme};
+
+/// The tests of this file.
+pub(super) fn tests() -> Vec<Trial> {
+    vec![trial("external_secrets::no_tenant_climbs_over_the_wall", no_tenant_climbs_over_the_wall)]
+}
+
+/// Keys that lead to `NAMESPACE/db` if anything between the tenant and the API server takes them for
+/// more than a name. NAMESPACE is another tenant's.
+const KEYS: [&str; 72] = [
+    "NAMESPACE/db",
+    "/NAMESPACE/db",
+    "//NAMESPACE/db",
+    "../NAMESPACE/db",
+    "../../NAMESPACE/db",
+    "own/../../NAMESPACE/db",
+    "./../NAMESPACE/db",
+    "..\\NAMESPACE\\db",
+    "\\NAMESPACE\\db",
+    "%2fNAMESPACE%2fdb",
+    "..%2fNAMESPACE%2fdb",
+    "%2e%2e%2fNAMESPACE%2fdb",
+    "%2e%2e/NAMESPACE/db",
+    "..%252fNAMESPACE%252fdb",
+    "%252e%252e%252fNAMESPACE%252fdb",
+    "..%c0%afNAMESPACE%c0%afdb",
+    "..%uff0fNAMESPACE%uff0fdb",
+    "..／NAMESPACE／db",
+    "..\u{2215}NAMESPACE\u{2215}db",
+    "\u{2044}NAMESPACE\u{2044}db",
+    "\u{200b}/NAMESPACE/db",
+    "\u{feff}NAMESPACE/db",
+    "bd/\u{202e}NAMESPACE/db",
+    "&key=NAMESPACE/db",
+    "own&key=NAMESPACE/db",
+    "own&key=NAMESPACE%2Fdb",
+    "own%26key%3DNAMESPACE%2Fdb",
+    "own%2526key%253DNAMESPACE%252Fdb",
+    "own;key=NAMESPACE/db",
+    "own&path=password&key=NAMESPACE/db",
+    "own&property=password&key=NAMESPACE/db",
+    "own&namespace=NAMESPACE",
+    "own&encoding=base64&key=NAMESPACE/db",
+    "=&key=NAMESPACE/db",
+    "=own&key=NAMESPACE/db",
+    "&&key=NAMESPACE/db",
+    "key=NAMESPACE/db",
+    "key=NAMESPACE/db&path=password",
+    "key=NAMESPACE%2Fdb&path=password",
+    "key%3DNAMESPACE%2Fdb",
+    "key%3DNAMESPACE%2Fdb%26path%3Dpassword",
+    "key=own&key=NAMESPACE/db",
+    "key=key=NAMESPACE/db",
+    "key=key%3DNAMESPACE%2Fdb",
+    "&key=key=NAMESPACE/db&path=password",
+    "?key=NAMESPACE/db",
+    "own?key=NAMESPACE/db",
+    "own%3Fkey=NAMESPACE/db",
+    "#key=NAMESPACE/db",
+    "own#&key=NAMESPACE/db",
+    "#/../NAMESPACE/db",
+    "\nNAMESPACE/db",
+    "own\n&key=NAMESPACE/db",
+    "own\r\nHost: NAMESPACE\r\n\r\nGET /webhook?key=NAMESPACE/db",
+    "own HTTP/1.1\r\nX: ",
+    "own%0d%0a&key=NAMESPACE/db",
+    "own\u{0}/NAMESPACE/db",
+    "own%00/../NAMESPACE/db",
+    "\t/NAMESPACE/db",
+    " NAMESPACE/db",
+    "own NAMESPACE/db",
+    "+NAMESPACE/db",
+    "{{ \"NAMESPACE/db\" }}",
+    "{{ .remoteRef.namespace }}",
+    "{{ .jwt.token }}",
+    "}}NAMESPACE/db{{",
+    "\" }}&key=NAMESPACE/db{{ \"",
+    "${NAMESPACE}/db",
+    "@NAMESPACE/db",
+    ":NAMESPACE/db",
+    "*/db",
+    "https://localhost/webhook?key=NAMESPACE/db",
+];
+
+/// Properties of the tenant's own Secret that do the same.
+const PROPERTIES: [&str; 20] = [
+    "&key=NAMESPACE/db",
+    "password&key=NAMESPACE/db",
+    "password&key=NAMESPACE%2Fdb",
+    "password%26key%3DNAMESPACE%2Fdb",
+    "password%2526key%253DNAMESPACE%252Fdb",
+    "password#&key=NAMESPACE/db",
+    "password?key=NAMESPACE/db",
+    "password;key=NAMESPACE/db",
+    "password\n&key=NAMESPACE/db",
+    "password HTTP/1.1\r\nX: ",
+    "password\u{0}&key=NAMESPACE/db",
+    "key=NAMESPACE/db&path=password",
+    "../../NAMESPACE/db/password",
+    "/NAMESPACE/db",
+    "..NAMESPACE.db.password",
+    "..%2f..%2fNAMESPACE%2fdb",
+    "{{ .remoteRef.key }}",
+    "\" }}&key=NAMESPACE/db{{ \"",
+    "password+&key=NAMESPACE/db",
+    "／NAMESPACE／db",
+];
+
+/// Versions that do the same. The store passes them on.
+const VERSIONS: [&str; 6] = [
+    "&key=NAMESPACE/db",
+    "1&key=NAMESPACE/db",
+    "1%26key%3DNAMESPACE%2Fdb",
+    "#&key=NAMESPACE/db",
+    "\n&key=NAMESPACE/db",
+    "{{ \"&key=NAMESPACE/db\" }}",
+];
+
+const SECRET: &str = "of the other tenant";
+
+/// Two tenants, each with Secrets in its own namespace.
+struct Tenants {
+    stage: Stage,
+    a: String,
+    b: String,
+    /// kubectl for the admin, without a namespace of its own.
+    kubectl: Kubectl,
+}
+
+async fn no_tenant_climbs_over_the_wall() -> Result<()> {
+    let plane = ControlPlane::start(&Parts::find()?, Options::default()).await?;
+    let tenants = Tenants::new(&plane).await?;
+    let (a, b) = (&tenants.a, &tenants.b);
+    let attempts = tenants.attempt().await?;
+    tenants.all_fail(attempts).await?;
+    ensure!(tenants.stage.requests().len() >= attempts, "some never reached the service");
+    let targets = tenants.kubectl.run(&["get", "secrets", "-n", a, "-o", "json"]).await?;
+    ensure!(!contains_value(&targets, SECRET)?, "{targets}");
+
+    // The same key, on the other side of the wall and by a store without one.
+    tenants.external_secret(b, "control", "walled", json!({ "key": "control" })).await?;
+    tenants.filled(b, "control").await?;
+    let of_b = |plane: &ControlPlane| -> Result<Vec<String>> {
+        let events = plane.audit(&tenants.stage.site.account.user())?.into_iter();
+        let of_b = events.map(|event| event.uri).filter(|uri| uri.contains(&format!("/{b}/")));
+        Ok(of_b.collect())
+    };
+    let control = eventually("the read of the control", IN_TIME, || async {
+        let read = of_b(&plane)?;
+        Ok((!read.is_empty()).then_some(read))
+    });
+    let control = control.await?;
+    let only = control.iter().all(|uri| uri.ends_with(&format!("/{b}/secrets/control")));
+    ensure!(only, "more than the control was read: {control:?}");
+    let through = json!({ "key": format!("{b}/db") });
+    tenants.external_secret(a, "through", "open", through).await?;
+    tenants.filled(a, "through").await?;
+
+    // What an ESO renders that does not know the field.
+    tenants.external_secret(a, "older", "older", json!({ "key": "own" })).await?;
+    tenants.told(a, "older", "endpoint gave error 400").await
+}
+
+impl Tenants {
+    async fn new(plane: &ControlPlane) -> Result<Self> {
+        let (a, b) = (plane.namespace("team-a").await?, plane.namespace("team-b").await?);
+        let site = Site::new(plane, "scout").await?;
+        let token_secret = format!("{}/jwt-token", site.namespace);
+        // A key without a namespace would be one of the other tenant's.
+        let flags = ["--namespace", &b, "--namespace", &a, "--token-secret", &token_secret];
+        let stage = Stage::on(plane, site, &flags).await?;
+        let kubectl = plane.kubectl();
+        for (namespace, names, value) in
+            [(&a, ["own", "other"], "of this tenant"), (&b, ["db", "control"], SECRET)]
+        {
+            kubectl.apply_in(namespace, &stage.site.fitted("role")?).await?;
+            for name in names {
+                let secret = readme("served-secret")?
+                    .replace("myremotekey", name)
+                    .replace("correct horse \"battery\" staple", value);
+                kubectl.apply_in(namespace, &secret).await?;
+            }
+        }
+        let tenants = Self { stage, a, b, kubectl };
+        tenants.stores().await?;
+        Ok(tenants)
+    }
+
+    /// The store of docs/eso.md, README's, and one that names a field which ESO does not know.
+    async fn stores(&self) -> Result<()> {
+        let page = include_str!("../../../docs/eso.md");
+        let own = block_of(page, "tenant-url")?.trim();
+        let open = readme("store")?;
+        let url = open.lines().map(str::trim).find(|line| line.starts_with("url: "));
+        let version = "&version={{ .remoteRef.version }}\"";
+        let versioned = format!("{}{version}", own.trim_end_matches('"'));
+        let walled = edited(open, url.context("a store without a URL")?, &versioned)?;
+        let older = edited(&walled, ".remoteRef.namespace", ".remoteRef.unknown")?;
+        for (name, store) in [("walled", &*walled), ("open", open), ("older", &older)] {
+            let store = self.stage.fitted(&edited(store, "name: vsecm-scout\n", "name: STORE\n")?);
+            self.kubectl.apply(&store.replace("STORE", name)).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates an ExternalSecret in team-a for each attempt, and gives their number.
+    async fn attempt(&self) -> Result<usize> {
+        let key = |key: &&str| json!({ "key": key });
+        let property = |property: &&str| json!({ "key": "own", "property": property });
+        let version = |version: &&str| json!({ "key": "own", "version": version });
+        let keys = KEYS.iter().map(key);
+        let all = keys.chain(PROPERTIES.iter().map(property)).chain(VERSIONS.iter().map(version));
+        let mut items = Vec::new();
+        for (number, reference) in all.enumerate() {
+            let reference: Value =
+                serde_json::from_str(&reference.to_string().replace("NAMESPACE", &self.b))?;
+            // ESO makes the same URL for both.
+            let spec = if number % 2 == 0 {
+                json!({ "data": [{ "secretKey": "a", "remoteRef": reference }] })
+            } else {
+                json!({ "dataFrom": [{ "extract": reference }] })
+            };
+            items.push(external_secret(&self.a, &format!("attempt-{number}"), "walled", spec));
+        }
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        self.kubectl.run_with(&["create", "-f", "-"], &list.to_string()).await?;
+        Ok(items.len())
+    }
+
+    /// Waits until ESO has asked for all of them, in vain.
+    async fn all_fail(&self, attempts: usize) -> Result<()> {
+        let get = ["get", "externalsecrets", "-n", &self.a, "-o", "json"];
+        let asked = eventually("an answer to each", IN_TIME, || async {
+            let list: Value = serde_json::from_str(&self.kubectl.run(&get).await?)?;
+            let items = list["items"].as_array().context("no items")?.iter();
+            let asked = items.filter(|item| item["status"]["conditions"].is_array());
+            let asked: Vec<Value> = asked.cloned().collect();
+            ensure!(asked.len() == attempts, "{} of {attempts}", asked.len());
+            Ok(Some(asked))
+        });
+        for item in asked.await? {
+            let condition = &item["status"]["conditions"][0];
+            ensure!(condition["status"] == "False", "{item:#}");
+        }
+        Ok(())
+    }
+
+    async fn external_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        store: &str,
+        reference: Value,
+    ) -> Result<()> {
+        let spec = json!({ "data": [{ "secretKey": "a", "remoteRef": reference }] });
+        let manifest = external_secret(namespace, name, store, spec).to_string();
+        self.kubectl.run_with(&["create", "-f", "-"], &manifest).await?;
+        Ok(())
+    }
+
+    /// Waits until an ExternalSecret has a value of team-b.
+    async fn filled(&self, namespace: &str, name: &str) -> Result<()> {
+        eventually("a filled target", IN_TIME, || async {
+            let get = ["get", "secret", name, "-n", namespace, "-o", "json"];
+            let target = self.kubectl.run(&get).await?;
+            Ok(contains_value(&target, SECRET)?.then_some(()))
+        })
+        .await
+    }
+
+    async fn told(&self, namespace: &str, name: &str, text: &str) -> Result<()> {
+        let about = format!("externalsecret/{name}");
+        eventually(text, IN_TIME, || async {
+            let events = self.kubectl.run(&["events", "-n", namespace, "--for", &about]).await?;
+            ensure!(events.contains(text), "{events}");
+            Ok(Some(()))
+        })
+        .await
+    }
+}
+
+fn external_secret(namespace: &str, name: &str, store: &str, mut spec: Value) -> Value {
+    spec["secretStoreRef"] = json!({ "kind": "ClusterSecretStore", "name": store });
+    spec["refreshInterval"] = "1h".into();
+    json!({
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": spec,
+    })
+}
+
+/// Whether a Secret, or one of a list, holds a value.
+fn contains_value(secrets: &str, value: &str) -> Result<bool> {
+    let secrets: Value = serde_json::from_str(secrets)?;
+    let one = [secrets.clone()];
+    let secrets = secrets["items"].as_array().map_or(&one[..], Vec::as_slice);
+    for entry in secrets.iter().filter_map(|secret| secret["data"].as_object()).flatten() {
+        let text = STANDARD.decode(entry.1.as_str().context("no text")?)?;
+        if String::from_utf8_lossy(&text).contains(value) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
