@@ -25,6 +25,10 @@ pub(super) fn tests() -> Vec<Trial> {
         ),
         deploy_trial("deploy::rbac_allows_get_and_nothing_else", rbac_allows_get_and_nothing_else),
         deploy_trial("deploy::rbac_by_name_allows_these_alone", rbac_by_name_allows_these_alone),
+        deploy_trial(
+            "deploy::two_releases_of_one_name_serve_one_namespace",
+            two_releases_of_one_name_serve_one_namespace,
+        ),
     ]
 }
 
@@ -57,7 +61,7 @@ async fn the_chart_installs_upgrades_and_leaves() -> Result<()> {
 async fn a_certificate_made_by_hand_serves() -> Result<()> {
     let site = Site::new(harness::shared().await?, "by-hand").await?;
     site.run_block("helm-own-certificate").await?;
-    for block in ["certificate", "certificate-secret"] {
+    for block in ["certificate-authority", "certificate", "certificate-secret"] {
         site.run_block_in_folder(block).await?;
     }
     site.run_block("token").await?;
@@ -132,6 +136,21 @@ async fn rbac_by_name_allows_these_alone() -> Result<()> {
     ensure!(!may(&account, &site.namespace, "get", "secret/vsecm-scout-tls").await);
     ensure!(!may(&account, &team, "get", "secret/other").await);
     Ok(())
+}
+
+async fn two_releases_of_one_name_serve_one_namespace() -> Result<()> {
+    let one = Site::new(harness::shared().await?, "one").await?;
+    let other = Site::new(harness::shared().await?, "other").await?;
+    let team = one.plane.namespace("team").await?;
+    let install = format!(
+        "helm install vsecm-scout deploy/chart --namespace default --set served[0].namespace={team}"
+    );
+    for site in [&one, &other] {
+        site.run(&install).await?;
+    }
+    one.run("helm uninstall vsecm-scout --namespace default").await?;
+    let account = other.plane.token_of(&other.namespace, "vsecm-scout").await?;
+    soon_may(&account, &team, "get", "secret/anything").await
 }
 
 /// Waits until it may, for the API server reads new Roles when it comes to it.
