@@ -28,7 +28,7 @@ async fn eso_gets_every_example() -> Result<()> {
     site.run_block("kubectl").await?;
     site.run_block("token").await?;
     let ca = Ca::new();
-    site.store_certificate(&ca).await?;
+    site.issue_certificate(&ca, "vsecm-scout", "Issuer/vsecm-scout-ca").await?;
     site.run_block_in_folder("ca").await?;
     ensure!(std::fs::read_to_string(site.folder.path().join("ca.crt"))? == ca.pem());
 
