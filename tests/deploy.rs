@@ -70,6 +70,31 @@ fn pods_have_longer_to_end_than_the_drain_takes() {
     assert!(pods >= drain + 5, "{pods} s for a drain of {drain} s");
 }
 
+/// As docs/upgrading.md says.
+#[test]
+fn an_upgrade_takes_away_no_pod_before_another_is_ready() {
+    let manifests = file("deploy/install.yaml");
+    assert_eq!(manifests.matches("  strategy:\n").count(), 1);
+    let upgrading = file("docs/upgrading.md");
+    for field in ["maxSurge: 1", "maxUnavailable: 0"] {
+        assert!(manifests.contains(&format!("      {field}\n")), "{field}");
+        assert!(upgrading.contains(&format!("`{field}`")), "{field}");
+    }
+    assert!(manifests.contains("path: /readyz\n"));
+}
+
+/// Else an upgrade that forgets the one lets cert-manager write over the other.
+#[test]
+fn a_certificate_made_by_hand_has_another_name_than_that_of_cert_manager() {
+    let install = file("docs/install.md");
+    let by_hand = install.split("--set tls.existingSecret=").nth(1).unwrap();
+    let by_hand = by_hand.split_whitespace().next().unwrap();
+    assert!(install.matches(&format!("secret generic {by_hand} ")).count() == 2);
+    let manifests = file("deploy/install.yaml");
+    assert_eq!(manifests.matches("secretName: vsecm-scout-tls\n").count(), 2);
+    assert!(!manifests.contains(by_hand));
+}
+
 /// The program needs a glibc at least as new as the one that it was linked with.
 #[test]
 fn the_image_runs_on_the_debian_that_it_is_built_on() {

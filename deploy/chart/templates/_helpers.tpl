@@ -31,8 +31,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* The Secret that cert-manager writes. */}}
+{{- define "vsecm-scout.issuedSecretName" -}}
+{{- printf "%s-tls" (include "vsecm-scout.fullname" .) -}}
+{{- end -}}
+
+{{/* The Secret that the pods mount. One made by hand has a name of its own: else an upgrade that forgets
+     tls.existingSecret would let cert-manager write over it, also where `lookup` sees no cluster. */}}
 {{- define "vsecm-scout.tlsSecretName" -}}
-{{- default (printf "%s-tls" (include "vsecm-scout.fullname" .)) .Values.tls.secretName -}}
+{{- $issued := include "vsecm-scout.issuedSecretName" . -}}
+{{- if eq .Values.tls.existingSecret $issued -}}
+{{- fail (printf "tls.existingSecret: %s is the name that the chart gives to cert-manager's Secret. Store your certificate in a Secret of another name." $issued) -}}
+{{- end -}}
+{{- default $issued .Values.tls.existingSecret -}}
 {{- end -}}
 
 {{- define "vsecm-scout.tokenNamespace" -}}
@@ -65,4 +76,5 @@ seccompProfile:
 {{/* The labels of the pod of `helm test`, which is none of the Service's. */}}
 {{- define "vsecm-scout.testLabels" -}}
 app.kubernetes.io/name: {{ include "vsecm-scout.fullname" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}

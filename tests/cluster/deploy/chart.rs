@@ -7,8 +7,9 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use super::pod::ask;
-use super::site::Site;
+use super::site::{PAGE, Site};
 use crate::harness::{self, ServiceAccount, deploy_trial, eventually, process};
+use crate::scout::block_of;
 use crate::support::SOON;
 use crate::support::process::Running;
 
@@ -25,6 +26,14 @@ pub(super) fn tests() -> Vec<Trial> {
         ),
         deploy_trial("deploy::rbac_allows_get_and_nothing_else", rbac_allows_get_and_nothing_else),
         deploy_trial("deploy::rbac_by_name_allows_these_alone", rbac_by_name_allows_these_alone),
+        deploy_trial(
+            "deploy::the_values_of_the_page_serve_two_namespaces",
+            the_values_of_the_page_serve_two_namespaces,
+        ),
+        deploy_trial(
+            "deploy::two_releases_of_one_name_serve_one_namespace",
+            two_releases_of_one_name_serve_one_namespace,
+        ),
     ]
 }
 
@@ -57,7 +66,7 @@ async fn the_chart_installs_upgrades_and_leaves() -> Result<()> {
 async fn a_certificate_made_by_hand_serves() -> Result<()> {
     let site = Site::new(harness::shared().await?, "by-hand").await?;
     site.run_block("helm-own-certificate").await?;
-    for block in ["certificate", "certificate-secret"] {
+    for block in ["certificate-authority", "certificate", "certificate-secret"] {
         site.run_block_in_folder(block).await?;
     }
     site.run_block("token").await?;
@@ -134,6 +143,44 @@ async fn rbac_by_name_allows_these_alone() -> Result<()> {
     Ok(())
 }
 
+async fn the_values_of_the_page_serve_two_namespaces() -> Result<()> {
+    let site = Site::new(harness::shared().await?, "values").await?;
+    let team = site.plane.namespace("team").await?;
+    let values = block_of(PAGE, "served")?
+        .replace("namespace: default", &format!("namespace: {}", site.namespace))
+        .replace("namespace: team-a", &format!("namespace: {team}"));
+    let file = site.folder.path().join("values.yaml");
+    std::fs::write(&file, values)?;
+    let install = "helm install vsecm-scout deploy/chart --namespace default --values";
+    site.run(&format!("{install} '{}'", file.display())).await?;
+    let args = site.container().await?.args;
+    let first = args.iter().find(|arg| arg.starts_with("--namespace="));
+    ensure!(first == Some(&format!("--namespace={}", site.namespace)), "{args:?}");
+    ensure!(args.contains(&format!("--namespace={team}")), "{args:?}");
+    let account = site.plane.token_of(&site.namespace, "vsecm-scout").await?;
+    soon_may(&account, &site.namespace, "get", "secret/anything").await?;
+    for name in ["database", "queue"] {
+        soon_may(&account, &team, "get", &format!("secret/{name}")).await?;
+    }
+    ensure!(!may(&account, &team, "get", "secret/other").await);
+    Ok(())
+}
+
+async fn two_releases_of_one_name_serve_one_namespace() -> Result<()> {
+    let one = Site::new(harness::shared().await?, "one").await?;
+    let other = Site::new(harness::shared().await?, "other").await?;
+    let team = one.plane.namespace("team").await?;
+    let install = format!(
+        "helm install vsecm-scout deploy/chart --namespace default --set served[0].namespace={team}"
+    );
+    for site in [&one, &other] {
+        site.run(&install).await?;
+    }
+    one.run("helm uninstall vsecm-scout --namespace default").await?;
+    let account = other.plane.token_of(&other.namespace, "vsecm-scout").await?;
+    soon_may(&account, &team, "get", "secret/anything").await
+}
+
 /// Waits until it may, for the API server reads new Roles when it comes to it.
 async fn soon_may(
     account: &ServiceAccount,
@@ -162,7 +209,7 @@ pub(super) fn program(kubeconfig: &Path) -> Command {
 
 /// Stores a Secret that is served.
 pub(super) async fn serve_example(site: &Site) -> Result<()> {
-    let script = "kubectl create secret generic myremotekey --namespace default --from-literal username=scout
-        kubectl label secret myremotekey --namespace default scout.vsecm.com/serve=true";
-    site.run(script).await.map(drop)
+    let create = "kubectl create secret generic myremotekey --namespace default --from-literal username=scout";
+    let label = block_of(PAGE, "label")?.replace("NAME", "myremotekey");
+    site.run(&format!("{create}\n{label}")).await.map(drop)
 }

@@ -33,7 +33,7 @@ async fn eso_gets_every_example() -> Result<()> {
     let token_secret = site.object("secret/jwt-token").await?;
     ensure!(token_secret["metadata"]["annotations"].is_null(), "a copy of the token is left");
     let ca = Ca::new();
-    site.store_certificate(&ca).await?;
+    site.issue_certificate(&ca, "vsecm-scout", "Issuer/vsecm-scout-ca").await?;
     site.run_block_in_folder("ca").await?;
     ensure!(std::fs::read_to_string(site.folder.path().join("ca.crt"))? == ca.pem());
 

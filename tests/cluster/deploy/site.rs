@@ -1,4 +1,4 @@
-//! The chart, installed as docs/install.md says.
+//! The chart, installed as docs/install.md says and upgraded as docs/upgrading.md says.
 
 use std::fs;
 use std::path::Path;
@@ -17,6 +17,9 @@ use crate::support::certs::Ca;
 
 /// The page that tells how to install.
 pub(super) const PAGE: &str = include_str!("../../../docs/install.md");
+
+/// The page that tells how to upgrade.
+const UPGRADING: &str = include_str!("../../../docs/upgrading.md");
 
 /// The namespace's own labels make the API server refuse pods that are not "restricted".
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
@@ -58,6 +61,16 @@ impl Site {
         self.run(block_of(PAGE, name)?).await
     }
 
+    /// Runs the block `name` of docs/upgrading.md for this namespace, with `more` behind its command.
+    pub(super) async fn upgrade(&self, name: &str, more: &str) -> Result<String> {
+        self.run(&format!("{} {more}", Self::upgrading(name)?)).await
+    }
+
+    /// The block `name` of docs/upgrading.md.
+    pub(super) fn upgrading(name: &str) -> Result<&'static str> {
+        block_of(UPGRADING, name).map(str::trim_end)
+    }
+
     /// Runs a bash script in the project's folder, with kubectl and helm for the admin, for this
     /// namespace where it says `default`.
     pub(super) async fn run(&self, script: &str) -> Result<String> {
@@ -83,16 +96,46 @@ impl Site {
             .replace(".default.svc", &format!(".{}.svc", self.namespace))
     }
 
-    /// Puts a certificate for localhost in place of one by cert-manager.
+    /// Stores a certificate for localhost as the page stores one that is made by hand.
     pub(super) async fn store_certificate(&self, ca: &Ca) -> Result<()> {
-        ca.issue().write(self.folder.path());
-        fs::write(self.folder.path().join("ca.crt"), ca.pem())?;
+        self.write_certificate(ca)?;
         self.run_block_in_folder("certificate-secret").await.map(drop)
+    }
+
+    /// Stores one as cert-manager would for the chart's Certificate `name`.
+    pub(super) async fn issue_certificate(&self, ca: &Ca, name: &str, issuer: &str) -> Result<()> {
+        self.write_certificate(ca)?;
+        let (kind, issuer) = issuer.split_once('/').context("no kind of issuer")?;
+        let script = format!(
+            "cd '{}'
+            kubectl create secret generic {name}-tls --namespace default --type kubernetes.io/tls \\
+              --from-file tls.crt --from-file tls.key --from-file ca.crt
+            kubectl annotate secret {name}-tls --namespace default cert-manager.io/certificate-name={name} \\
+              cert-manager.io/issuer-kind={kind} cert-manager.io/issuer-name={issuer}",
+            self.folder.path().display()
+        );
+        self.run(&script).await.map(drop)
+    }
+
+    fn write_certificate(&self, ca: &Ca) -> Result<()> {
+        ca.issue().write(self.folder.path());
+        Ok(fs::write(self.folder.path().join("ca.crt"), ca.pem())?)
     }
 
     /// An object of this namespace, as the API server has it.
     pub(super) async fn object(&self, name: &str) -> Result<Value> {
         Ok(serde_json::from_str(&self.kubectl.run(&["get", name, "--output", "json"]).await?)?)
+    }
+
+    /// All objects of this namespace that `flags` select, but for events: a line each, with the version
+    /// of the object.
+    pub(super) async fn objects(&self, flags: &str) -> Result<String> {
+        self.run(&format!(
+            "kinds=$(kubectl api-resources --namespaced --verbs=list --output name | grep -v ^events | paste -sd,)
+            kubectl get $kinds --namespace default {flags} --no-headers --ignore-not-found --output \
+              custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion"
+        ))
+        .await
     }
 
     /// The container of the chart's Deployment.
