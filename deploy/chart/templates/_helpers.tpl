@@ -36,11 +36,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{- printf "%s-tls" (include "vsecm-scout.fullname" .) -}}
 {{- end -}}
 
-{{/* The Secret that the pods mount. One made by hand has a name of its own: else an upgrade that forgets
-     tls.existingSecret would let cert-manager write over it, also where `lookup` sees no cluster. */}}
+{{/* Not empty where the certificate is made by hand. */}}
+{{- define "vsecm-scout.madeByHand" -}}
+{{- if or .Values.tls.existingSecret (not .Values.tls.certManager.enabled) }}yes{{ end -}}
+{{- end -}}
+
+{{/* The Secret that the pods mount. One that tls.existingSecret names has a name of its own: else an
+     upgrade that forgets the value would let cert-manager write over it where `lookup` sees no cluster. */}}
 {{- define "vsecm-scout.tlsSecretName" -}}
 {{- $issued := include "vsecm-scout.issuedSecretName" . -}}
-{{- if eq .Values.tls.existingSecret $issued -}}
+{{- if and .Values.tls.certManager.enabled (eq .Values.tls.existingSecret $issued) -}}
 {{- fail (printf "tls.existingSecret: %s is the name that the chart gives to cert-manager's Secret. Store your certificate in a Secret of another name." $issued) -}}
 {{- end -}}
 {{- default $issued .Values.tls.existingSecret -}}

@@ -42,6 +42,10 @@ pub(super) fn tests() -> Vec<Trial> {
             the_certificates_origin_changes_on_purpose_and_back,
         ),
         deploy_trial(
+            "deploy::without_cert_manager_the_secret_of_the_charts_own_name_stays",
+            without_cert_manager_the_secret_of_the_charts_own_name_stays,
+        ),
+        deploy_trial(
             "deploy::a_renewed_certificate_is_all_that_its_secret_holds",
             a_renewed_certificate_is_all_that_its_secret_holds,
         ),
@@ -114,6 +118,17 @@ async fn what_a_new_chart_adds_is_there_after_an_upgrade() -> Result<()> {
     let reuse = "helm upgrade vsecm-scout deploy/chart --namespace default --reuse-values";
     refused_without_a_change(&site, reuse, "test.image").await?;
     site.upgrade("upgrade", "").await.map(drop)
+}
+
+async fn without_cert_manager_the_secret_of_the_charts_own_name_stays() -> Result<()> {
+    let site = Site::new(harness::shared().await?, "by-hand").await?;
+    let ca = "--from-literal=ca.crt=…";
+    site.kubectl.run(&["create", "secret", "generic", "vsecm-scout-tls", ca]).await?;
+    site.run(&format!("{INSTALL} --set tls.certManager.enabled=false")).await?;
+    refused_without_a_change(&site, FORGETFUL, TAKEN_OVER).await?;
+    site.run(&format!("{FORGETFUL} --reset-then-reuse-values")).await?;
+    ensure!(mounted(&site).await? == "vsecm-scout-tls");
+    Ok(())
 }
 
 async fn cert_manager_is_given_no_secret_that_it_did_not_make() -> Result<()> {
