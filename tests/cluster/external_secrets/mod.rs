@@ -9,6 +9,7 @@ mod many;
 mod rotation;
 mod stage;
 mod tenants;
+mod tls;
 mod values;
 mod whole_secret;
 
@@ -25,6 +26,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         rotation::tests(),
         force_sync::tests(),
         tenants::tests(),
+        tls::tests(),
         many::tests(),
     ];
     files.into_iter().flatten().collect()
