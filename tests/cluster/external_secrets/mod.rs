@@ -11,6 +11,7 @@ mod stage;
 mod tenants;
 mod tls;
 mod values;
+mod versions;
 mod whole_secret;
 
 use libtest_mimic::Trial;
@@ -27,6 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         force_sync::tests(),
         tenants::tests(),
         tls::tests(),
+        versions::tests(),
         many::tests(),
     ];
     files.into_iter().flatten().collect()
