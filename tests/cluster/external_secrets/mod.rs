@@ -1,6 +1,8 @@
 //! External Secrets Operator's (ESO's) controller asks the service: set up as README shows, on one
 //! cluster or on two.
 
+#![allow(clippy::indexing_slicing, reason = "a field of JSON that is missing fails the test")]
+
 mod deletion;
 mod failures;
 mod force_sync;
