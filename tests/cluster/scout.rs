@@ -72,7 +72,7 @@ pub(crate) struct Scout {
     pub(crate) admin: SocketAddr,
     pub(crate) ca: Ca,
     /// Holds its certificate.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scout {
@@ -92,7 +92,18 @@ impl Scout {
         let mut process = Running::start(&mut command);
         let address = process.address("listening for HTTPS");
         let admin = process.address("listening for admin requests");
-        Ok(Self { process, address, admin, ca, _folder: folder })
+        Ok(Self { process, address, admin, ca, folder })
+    }
+
+    /// Gives it a certificate of a new CA, and waits until it shows that.
+    pub(crate) async fn take_certificate_of(&mut self, ca: Ca) -> Result<()> {
+        ca.issue().write(self.folder.path());
+        self.ca = ca;
+        eventually("the new certificate", SOON, || async {
+            Ok(Some(self.get("key=a", "no-token").await?))
+        })
+        .await?;
+        Ok(())
     }
 
     /// The address of its admin port.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::stage::{IN_TIME, Stage};
+use super::stage::{IN_TIME, Stage, edited};
 use crate::harness::{self, ControlPlane, Options, Parts, eventually, trial};
 use crate::scout::readme;
 
@@ -12,6 +12,10 @@ use crate::scout::readme;
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         trial("external_secrets::only_a_deleted_secret_removes_its_target", only_a_deleted_secret),
+        trial(
+            "external_secrets::a_store_that_points_at_the_admin_port_removes_nothing",
+            admin_port,
+        ),
         trial("external_secrets::a_target_stays_by_default", a_target_stays_by_default),
         trial("external_secrets::a_deleted_secret_takes_its_key_along", a_key_goes),
         trial("external_secrets::an_empty_secret_removes_an_extracted_target", an_empty_secret),
@@ -100,6 +104,26 @@ async fn only_a_deleted_secret() -> Result<()> {
     stage.served.run(&["delete", "secret", "myremotekey"]).await?;
     stage.refresh("kept").await?;
     is_removed(&stage).await
+}
+
+async fn admin_port() -> Result<()> {
+    let stage = Stage::new(&*harness::shared().await?, "admin-port").await?;
+    fill(&stage).await?;
+    let target = uid(&stage).await?;
+    let service = format!("https://{}", stage.scout.address);
+    let admin = format!("http://{}", stage.scout.admin);
+    let store = edited(&stage.fitted(readme("store")?), &service, &admin)?;
+    stage.kubectl.apply(&store).await?;
+    eventually("an answer of the admin port", IN_TIME, || async {
+        stage.refresh("kept").await?;
+        let told = stage.events("kept").await?;
+        ensure!(told.iter().any(|event| event.contains("endpoint gave error 400")), "{told:#?}");
+        Ok(Some(()))
+    })
+    .await?;
+    ensure!(uid(&stage).await? == target, "the target was removed");
+    stage.apply(readme("store")?).await?;
+    is_well(&stage, &target).await
 }
 
 /// After a fault: ESO meets it, and the target is what it was.

@@ -55,7 +55,7 @@ async fn five_hundred_at_once() -> Result<()> {
 }
 
 /// How often ESO has told that it has validated the store: a bare TCP connect each time.
-async fn validations(plane: &ControlPlane, stage: &Stage) -> Result<i32> {
+pub(super) async fn validations(plane: &ControlPlane, stage: &Stage) -> Result<i32> {
     // What has no namespace has its events in this one.
     let events: Api<Event> = Api::namespaced(plane.client().await?, "default");
     let store = format!("involvedObject.name={},reason=Valid", stage.namespace);

@@ -1,6 +1,8 @@
 //! External Secrets Operator's (ESO's) controller asks the service: set up as README shows, on one
 //! cluster or on two.
 
+#![allow(clippy::indexing_slicing, reason = "a field of JSON that is missing fails the test")]
+
 mod deletion;
 mod failures;
 mod force_sync;
@@ -9,7 +11,9 @@ mod many;
 mod rotation;
 mod stage;
 mod tenants;
+mod tls;
 mod values;
+mod versions;
 mod whole_secret;
 
 use libtest_mimic::Trial;
@@ -25,6 +29,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         rotation::tests(),
         force_sync::tests(),
         tenants::tests(),
+        tls::tests(),
+        versions::tests(),
         many::tests(),
     ];
     files.into_iter().flatten().collect()

@@ -78,7 +78,7 @@ async fn is_fresh(stage: &Stage) -> Result<()> {
     .await
 }
 
-async fn no_warning(stage: &Stage, external_secret: &str) -> Result<()> {
+pub(super) async fn no_warning(stage: &Stage, external_secret: &str) -> Result<()> {
     let events = stage.events(external_secret).await?;
     ensure!(!events.iter().any(|event| event.starts_with("Warning")), "{events:#?}");
     Ok(())
@@ -238,7 +238,7 @@ async fn overlap() -> Result<()> {
 }
 
 /// Not by a short interval: ESO backs off where a refresh takes longer than that.
-async fn refresh_for_ever(stage: &Stage) -> Result<()> {
+pub(super) async fn refresh_for_ever(stage: &Stage) -> Result<()> {
     loop {
         let again = format!("force-sync={}", Timestamp::now().as_nanosecond());
         stage.kubectl.run(&["annotate", "externalsecret", "--all", "--overwrite", &again]).await?;
