@@ -1,0 +1,108 @@
+//! What the log says of reads that fail.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tracing::subscriber::DefaultGuard;
+
+use super::faulty::{Act, Faulty, ok};
+use super::{DEADLINE, Fixture, VALUE, failure, good, name, outcome, secret_with};
+use crate::secrets::{SecretName, SecretStore};
+
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// What this thread logs, until the guard is dropped.
+    pub(super) fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// What was logged since it was last taken.
+    pub(super) fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_failed_read_is_one_warning_that_quotes_no_answer() {
+    let (log, _guard) = Log::start();
+    let bad = secret_with(json!({"k": format!("{VALUE}!")}));
+    let truncated = bad[..bad.len() - 1].to_owned();
+    let wrong = Act::Answer("500 Internal Server Error", "", VALUE.into());
+    let gone = Act::Answer("404 Not Found", "", failure("NotFound", "secrets", "a").into());
+    for (act, warnings) in [(ok(bad), 1), (ok(truncated), 1), (wrong, 1), (good(), 0), (gone, 0)] {
+        drop(outcome(vec![act]).await);
+        let text = log.take();
+        assert_eq!(text.matches("WARN").count(), warnings, "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(!text.contains(&STANDARD.encode(VALUE)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_that_lasts_is_one_warning_and_its_end_is_one_line() {
+    let (log, _guard) = Log::start();
+    let forbidden = Act::Answer("403 Forbidden", "", failure("Forbidden", "", "").into());
+    for (fault, end) in [
+        (Act::Close, "the API server can be read from again"),
+        (forbidden, "the Secret can be read again"),
+    ] {
+        let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let now = Arc::clone(&well);
+        let server = Faulty::planned(move |_, _| {
+            if now.load(std::sync::atomic::Ordering::SeqCst) { good() } else { fault.clone() }
+        })
+        .await;
+        let fixture = Fixture::over(&server, DEADLINE).await;
+        for _ in 0..10 {
+            assert!(fixture.read().await.is_err());
+        }
+        let text = log.take();
+        assert_eq!(text.matches("WARN").count(), 1, "{text}");
+        assert!(text.contains("a Secret cannot be read") && text.contains("help="), "{text}");
+        well.store(true, std::sync::atomic::Ordering::SeqCst);
+        for _ in 0..3 {
+            assert!(fixture.read().await.is_ok());
+        }
+        let text = log.take();
+        assert_eq!(text.matches(end).count(), 1, "{text}");
+        assert_eq!((text.matches("WARN").count(), text.matches("INFO").count()), (0, 1), "{text}");
+        assert!(text.contains("times=10"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn many_secrets_that_cannot_be_read_fill_no_log() {
+    let (log, _guard) = Log::start();
+    let forbidden = failure("Forbidden", "", "");
+    let server = Faulty::new(vec![Act::Answer("403 Forbidden", "", forbidden.into())]).await;
+    let fixture = Fixture::over(&server, DEADLINE).await;
+    for number in 0..200 {
+        let name = SecretName::new(name().namespace, &format!("s{number}")).unwrap();
+        assert!(fixture.store.read(&name).await.is_err());
+    }
+    let warnings = log.take().matches("WARN").count();
+    assert!((2..100).contains(&warnings), "{warnings} warnings");
+}
