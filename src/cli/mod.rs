@@ -43,8 +43,7 @@ enum Verb {
 }
 
 /// Parses the command line, does what it says, and tells the exit status: 0 after an orderly
-/// end, 1 where requests were cut off or the doctor found something to mend, 2 where nothing could
-/// start.
+/// end, 1 where requests were cut off or the doctor found a fault, 2 where nothing could start.
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match parse() {

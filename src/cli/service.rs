@@ -1,5 +1,6 @@
 //! Puts the parts together and runs them: what `serve` and `dev` share.
 
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -103,7 +104,7 @@ impl Service {
         };
         let bound = Bound::new(setup.listen, setup.admin_listen).map_err(|(address, error)| {
             let flag = if address == setup.listen { "--listen" } else { "--admin-listen" };
-            anyhow::anyhow!("{flag} {address}: {error}")
+            anyhow::anyhow!("{flag} {address}: {error}: {}", how_to_listen(&error))
         })?;
         Ok(Self { bound, services, scout, certificate, readiness, drain: setup.drain })
     }
@@ -123,7 +124,10 @@ impl Service {
         tracing::info!(address = %https, "listening for HTTPS");
         tracing::info!(address = %admin, "listening for admin requests");
         if self.scout.policy.label.is_none() {
-            tracing::warn!("--serve-label is empty: Secrets are served whatever their labels");
+            tracing::warn!(
+                "--serve-label is empty: Secrets are served whatever their labels. Set it to serve \
+                 only those that are labelled"
+            );
         }
         tokio::spawn(watch_token(Arc::clone(&self.scout), Arc::clone(&self.readiness)));
         tokio::spawn(Arc::clone(&self.certificate).keep_current(Arc::clone(&self.readiness)));
@@ -150,6 +154,20 @@ impl Service {
     }
 }
 
+/// What to do where an address cannot be listened on.
+fn how_to_listen(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+        io::ErrorKind::AddrNotAvailable => {
+            "choose an address of this machine; [::] stands for all of them"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on; those below need the capability NET_BIND_SERVICE"
+        }
+        _ => "choose another address",
+    }
+}
+
 /// For one read: short of the deadline for the answer, so that the answer can say what failed.
 pub fn read_deadline(deadline: Duration) -> Duration {
     deadline - deadline / 10
@@ -162,7 +180,9 @@ fn exit_code(ended: Ended) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ended::CutOff => {
-            tracing::error!("stopped before all requests were answered");
+            tracing::error!(
+                "stopped before all requests were answered: --shutdown-grace was too short for them"
+            );
             ExitCode::FAILURE
         }
     }

@@ -11,7 +11,7 @@ use crate::cli::doctor::checks::store::{self, Facts};
 use crate::cli::doctor::checks::{Unread, key, url};
 use crate::cli::doctor::eso::{ExternalSecret, Store, Want};
 use crate::cli::doctor::report::Check;
-use crate::http::code::Code;
+use crate::http::problem::Problem;
 use crate::policy::ServePolicy;
 use crate::query::Query;
 use crate::secrets::{Namespace, Read, ReadError, SecretName, SecretStore};
@@ -156,18 +156,22 @@ async fn read_all(
 }
 
 fn outlook(
-    query: Option<Result<Query, Code>>,
+    query: Option<Result<Query, Problem>>,
     policy: &ServePolicy,
     secrets: &BTreeMap<SecretName, Read>,
 ) -> Outlook {
     let query = match query {
-        None => return Outlook::Unjudged("its store's URL is not judged"),
-        Some(Err(code)) => return Outlook::Judged(None, Err(code)),
+        None => {
+            return Outlook::Unjudged(
+                "not checked: its store's URL has a template that does more than print fields",
+            );
+        }
+        Some(Err(problem)) => return Outlook::Judged(None, Err(problem)),
         Some(Ok(query)) => query,
     };
     match secrets.get(&query.secret) {
         None | Some(Err(ReadError::Forbidden)) => {
-            Outlook::Unjudged("its Secret was not looked at: RBAC forbids it to you")
+            Outlook::Unjudged("its Secret was not checked: RBAC does not let you read it")
         }
         Some(read) => {
             let kind = key::judge(&query, policy, read);
