@@ -27,4 +27,6 @@ pub mod policy;
 pub mod query;
 pub mod secrets;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod watch;

@@ -73,7 +73,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let sentence = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    complain(&sentence.split_whitespace().collect::<Vec<_>>().join(" "));
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_of_a_value =
+        matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    complain(&if is_of_a_value { sentence } else { format!("{sentence}: see --help") });
     BAD_START.into()
 }
 

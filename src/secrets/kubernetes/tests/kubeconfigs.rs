@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use super::faulty::{Faulty, kubeconfig, status};
-use super::log::Log;
 use super::{DEADLINE, Fixture, VALUE, good};
 use crate::secrets::ReadError;
 use crate::secrets::kubernetes::{Kubernetes, Origin, config};
+use crate::testing::Log;
 
 /// Why the kubeconfig of this text makes no source: one line, with the file's name and no value.
 async fn refusal(folder: &Path, text: &str) -> String {

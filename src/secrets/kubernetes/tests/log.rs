@@ -1,49 +1,16 @@
 //! What the log says of reads that fail.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use tracing::subscriber::DefaultGuard;
 
 use super::faulty::{Act, Faulty, ok};
 use super::{DEADLINE, Fixture, VALUE, failure, good, name, outcome, secret_with};
 use crate::secrets::{SecretName, SecretStore};
-
-#[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// What this thread logs, until the guard is dropped.
-    pub(super) fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
-            .with_ansi(false)
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    /// What was logged since it was last taken.
-    pub(super) fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+use crate::testing::Log;
 
 #[tokio::test]
 async fn a_failed_read_is_one_warning_that_quotes_no_answer() {
@@ -69,12 +36,15 @@ async fn a_fault_that_lasts_is_one_warning_and_its_end_is_one_line() {
         (Act::Close, "the API server can be read from again"),
         (forbidden, "the Secret can be read again"),
     ] {
-        let well = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let well = Arc::new(AtomicBool::new(false));
         let now = Arc::clone(&well);
-        let server = Faulty::planned(move |_, _| {
-            if now.load(std::sync::atomic::Ordering::SeqCst) { good() } else { fault.clone() }
-        })
-        .await;
+        let server =
+            Faulty::planned(
+                move |_, _| {
+                    if now.load(Ordering::SeqCst) { good() } else { fault.clone() }
+                },
+            )
+            .await;
         let fixture = Fixture::over(&server, DEADLINE).await;
         for _ in 0..10 {
             assert!(fixture.read().await.is_err());
@@ -82,7 +52,7 @@ async fn a_fault_that_lasts_is_one_warning_and_its_end_is_one_line() {
         let text = log.take();
         assert_eq!(text.matches("WARN").count(), 1, "{text}");
         assert!(text.contains("a Secret cannot be read") && text.contains("help="), "{text}");
-        well.store(true, std::sync::atomic::Ordering::SeqCst);
+        well.store(true, Ordering::SeqCst);
         for _ in 0..3 {
             assert!(fixture.read().await.is_ok());
         }
