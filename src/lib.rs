@@ -12,7 +12,7 @@
 //! 5. [`policy`] says whether that Secret is served at all.
 //! 6. [`secrets`] reads it from its source.
 //! 7. [`document`] walks to the property, and [`http::answer`] writes it as JSON.
-//!    What goes wrong anywhere becomes a [`http::problem::Problem`].
+//!    What goes wrong anywhere becomes a [`problem::Problem`].
 //!
 //! [`query`], [`document`], [`policy`] and the rules in [`auth`] are pure. [`health`] looks at the
 //! token for readiness' and monitoring's sake, and [`cli`] puts everything together. What can be
@@ -35,3 +35,5 @@ pub mod query;
 pub mod secrets;
 pub mod server;
 mod telemetry;
+#[cfg(test)]
+mod testing;

@@ -81,17 +81,19 @@ impl FromStr for Label {
     /// `IsQualifiedName` and `IsValidLabelValue`): one that no Secret can carry would serve
     /// nothing.
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let (key, value) = text.split_once('=').ok_or("a label is written key=value")?;
+        let (key, value) = text.split_once('=').ok_or("write a label as KEY=VALUE")?;
         let (prefix, name) = match key.split_once('/') {
             Some((prefix, name)) => (Some(prefix), name),
             None => (None, key),
         };
         let dns = |prefix: &str| "n".parse().is_ok_and(|ns| SecretName::new(ns, prefix).is_ok());
         if !is_label_text(name) || !prefix.is_none_or(dns) {
-            return Err("the label's key is not [prefix/]name");
+            return Err("write the label's key as [PREFIX/]NAME by the rules of Kubernetes");
         }
         if !value.is_empty() && !is_label_text(value) {
-            return Err("the label's value is not one that Kubernetes allows");
+            return Err(
+                "write a value that a label may have: at most 63 letters, digits, '-', '_' and '.'",
+            );
         }
         Ok(Self { key: key.to_owned(), value: value.to_owned() })
     }

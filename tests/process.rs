@@ -198,29 +198,36 @@ fn bad_configuration() {
     });
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let cases: &[(&[&str], &str)] = &[
-        (&["--leeway", "61s"], "--leeway"),
-        (&["--deadline", "0s"], "--deadline"),
-        (&["--deadline", "soon"], "--deadline"),
-        (&["--max-overlap=-1h"], "--max-overlap"),
-        (&["--shutdown-grace", "-1s"], "--shutdown-grace"),
-        (&["--namespace", "Default"], "--namespace"),
-        (&["--token-secret", "a/b/c"], "--token-secret"),
-        (&["--token-entry", "a/b"], "--token-entry"),
-        (&["--max-api-reads", "0"], "--max-api-reads"),
-        (&["--serve-label", "novalue"], "--serve-label"),
-        (&["--source", "vault"], "--source"),
-        (&["--source", "manifests:missing"], "--source"),
-        (&["--listen", "8443"], "--listen"),
-        (&["--listen", &taken], "--listen"),
-        (&["--admin-listen", &taken], "--admin-listen"),
-        (&["--tls-cert", "missing.crt"], "--tls-cert"),
-        (&["--tls-key", "tls.crt"], "--tls-key"),
-        (&["--tls-key", "other/tls.key"], "--tls-key"),
-        (&["--log-format", "xml"], "--log-format"),
-        (&["--frobnicate"], "--frobnicate"),
+    // The flag, and what to do.
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&["--leeway", "61s"], "--leeway", "write at most 60s"),
+        (&["--deadline", "0s"], "--deadline", "write a duration above 0"),
+        (&["--deadline", "soon"], "--deadline", "such as 5s, 1m30s or 24h"),
+        (&["--max-overlap=-1h"], "--max-overlap", "not negative"),
+        (&["--shutdown-grace", "-1s"], "--shutdown-grace", "not negative"),
+        (&["--namespace", "Default"], "--namespace", "lower-case letters"),
+        (&["--token-secret", "a/b/c"], "--token-secret", "[NAMESPACE/]NAME"),
+        (&["--token-entry", "a/b"], "--token-entry", "write the name of a Secret's entry"),
+        (&["--max-api-reads", "0"], "--max-api-reads", "write a whole number above 0"),
+        (&["--max-connections", "many"], "--max-connections", "write a whole number above 0"),
+        (&["--serve-label", "novalue"], "--serve-label", "KEY=VALUE"),
+        (&["--source", "vault"], "--source", "'kubernetes', or 'manifests:' and a folder"),
+        (&["--source", "manifests:missing"], "--source", "must be a folder"),
+        (&["--source", "manifests:tls.crt"], "--source", "must be a folder"),
+        (&["--listen", "8443"], "--listen", "[::]:8443"),
+        (&["--listen", ":8443"], "--listen", "0.0.0.0:8443"),
+        (&["--listen", "localhost:8443"], "--listen", "127.0.0.1:8443"),
+        (&["--admin-listen", ":9090"], "--admin-listen", "[::]:8443"),
+        (&["--listen", &taken], "--listen", "choose another port"),
+        (&["--admin-listen", &taken], "--admin-listen", "choose another port"),
+        (&["--listen", "192.0.2.1:0"], "--listen", "an address of this machine"),
+        (&["--tls-cert", "missing.crt"], "--tls-cert", ""),
+        (&["--tls-key", "tls.crt"], "--tls-key", ""),
+        (&["--tls-key", "other/tls.key"], "--tls-key", ""),
+        (&["--log-format", "xml"], "--log-format", "possible values: text, json"),
+        (&["--frobnicate"], "--frobnicate", "--help"),
     ];
-    for (arguments, flag) in cases {
+    for (arguments, flag, says) in cases {
         let mut command = vsecm_scout(site.folder.path());
         command.arg("serve").args(*arguments);
         for (name, value) in [
@@ -236,6 +243,7 @@ fn bad_configuration() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
         assert!(error.starts_with("error: ") && error.contains(flag), "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
         assert!(!String::from_utf8(output.stdout).unwrap().contains("listening"));
     }
@@ -243,6 +251,7 @@ fn bad_configuration() {
     let error = String::from_utf8(missing.stderr).unwrap();
     assert_eq!(missing.status.code(), Some(2));
     assert!(error.contains("--tls-cert") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("--help"), "{error}");
 }
 
 fn help() {

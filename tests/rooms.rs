@@ -53,7 +53,7 @@ fn rooms() -> BTreeMap<String, String> {
             *code += "\n";
         }
     }
-    rooms.retain(|room, _| !matches!(room.as_str(), "lib" | "main"));
+    rooms.retain(|room, _| !matches!(room.as_str(), "lib" | "main" | "testing"));
     rooms
 }
 

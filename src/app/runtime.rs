@@ -1,4 +1,4 @@
-//! The runtime of the verbs that serve.
+//! The runtime of the verbs.
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Puts the parts together and runs them: what `serve` and `dev` share.
 
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -109,7 +110,7 @@ impl Service {
         let bound =
             Bound::new(config.listen, config.admin_listen).map_err(|(address, error)| {
                 let flag = if address == config.listen { "--listen" } else { "--admin-listen" };
-                anyhow::anyhow!("{flag} {address}: {error}")
+                anyhow::anyhow!("{flag} {address}: {error}: {}", how_to_listen(&error))
             })?;
         Ok(Self { bound, services, endpoint, certificate, readiness, drain: config.drain })
     }
@@ -129,7 +130,10 @@ impl Service {
         tracing::info!(address = %https, "listening for HTTPS");
         tracing::info!(address = %admin, "listening for admin requests");
         if self.endpoint.policy.label.is_none() {
-            tracing::warn!("--serve-label is empty: Secrets are served whatever their labels");
+            tracing::warn!(
+                "--serve-label is empty: Secrets are served whatever their labels. Set it to serve \
+                 only those that are labelled"
+            );
         }
         let (authenticator, deadline) =
             (Arc::clone(&self.endpoint.authenticator), self.endpoint.deadline);
@@ -158,6 +162,20 @@ impl Service {
     }
 }
 
+/// What to do where an address cannot be listened on.
+fn how_to_listen(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+        io::ErrorKind::AddrNotAvailable => {
+            "choose an address of this machine; [::] stands for all of them"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "choose a port from 1024 on; those below need the capability NET_BIND_SERVICE"
+        }
+        _ => "choose another address",
+    }
+}
+
 /// For one read: short of the deadline for the answer, so that the answer can say what failed.
 pub fn read_deadline(deadline: Duration) -> Duration {
     deadline - deadline / 10
@@ -170,7 +188,9 @@ fn exit_code(ended: Ended) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ended::CutOff => {
-            tracing::error!("stopped before all requests were answered");
+            tracing::error!(
+                "stopped before all requests were answered: --shutdown-grace was too short for them"
+            );
             ExitCode::FAILURE
         }
     }

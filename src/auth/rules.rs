@@ -55,15 +55,19 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreviousIgnored {
     /// [`PREVIOUS_UNTIL`] is missing or no instant of RFC 3339.
-    #[error("the annotation scout.vsecm.com/previous-token-until is missing or unreadable")]
+    #[error(
+        "the annotation scout.vsecm.com/previous-token-until is missing or not an instant such as \
+         2026-01-31T12:00:00Z: set it, or remove the entry previous-token"
+    )]
     NoUntil,
     /// [`PREVIOUS_UNTIL`] lies too far ahead.
     #[error(
-        "the annotation scout.vsecm.com/previous-token-until lies further ahead than --max-overlap"
+        "the annotation scout.vsecm.com/previous-token-until lies further ahead than --max-overlap: \
+         set an earlier instant"
     )]
     TooFarAhead,
     /// The overlap has ended: the entry may be removed.
-    #[error("its overlap has ended; remove the entry previous-token")]
+    #[error("its overlap has ended: remove the entry previous-token and its annotation")]
     Over,
     /// Not a token that could match.
     #[error("the previous token cannot be used: {0}")]

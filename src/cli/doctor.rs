@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::rules::{RulesArgs, Serving};
-use crate::app::read_deadline;
+use crate::app::{block_on, read_deadline};
 use crate::doctor::cluster::Cluster;
 use crate::doctor::probe::{EsoSide, Examination};
 use crate::doctor::report::{self, Output};
@@ -16,12 +16,12 @@ use crate::kubernetes::Kubernetes;
 use crate::secrets::SecretName;
 use crate::telemetry::log;
 
-/// Look at a setup and say what is wrong with it, one line a check
+/// Check a setup and say what is wrong with it, one line a check
 ///
-/// ✓ is well, ✗ is to be mended, – cannot be told from here. With KEY it says how that key is read
+/// ✓ is well, ✗ needs fixing, – cannot be told from here. With KEY it says how that key is read
 /// instead. It takes the flags and the environment of serve, and reads the cluster with your own
 /// kubeconfig, or with the ServiceAccount of the pod that it runs in. It only reads, and shows no
-/// value. The exit status is 1 where something is to be mended, 2 where it could not look.
+/// value. The exit status is 1 where something needs fixing, 2 where the check could not run.
 #[derive(clap::Args)]
 pub struct Args {
     /// A key, as an ExternalSecret names it: say how it is read
@@ -59,10 +59,13 @@ pub struct Args {
     output: Output,
 }
 
-/// Looks, and tells.
-#[tokio::main]
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+/// Checks, and tells.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     log::warn_of_manifests();
+    block_on(checked(args))
+}
+
+async fn checked(args: Args) -> anyhow::Result<ExitCode> {
     let (output, key, property) = (args.output, args.key.clone(), args.property.clone());
     let examination = args.into_examination().await?;
     let checks = match key {
@@ -82,7 +85,7 @@ impl Args {
         let Serving { store, cluster, rules, policy, deadline } = self.rules.open().await?;
         let named = |flag: &str, name: Option<String>| {
             let parse = |name: String| SecretName::parse(&name, &policy.default_namespace);
-            name.map(parse).transpose().with_context(|| flag.to_owned())
+            name.map(parse).transpose().with_context(|| format!("{flag} is not [NAMESPACE/]NAME"))
         };
         let account = named("--service-account", self.service_account)?;
         let tls_secret = named("--tls-secret", self.tls_secret)?;
@@ -106,5 +109,5 @@ impl Args {
 }
 
 fn url(text: &str) -> Result<Url, &'static str> {
-    Url::parse(text).ok_or("it is a URL such as https://127.0.0.1:8443")
+    Url::parse(text).ok_or("write a URL such as https://127.0.0.1:8443")
 }

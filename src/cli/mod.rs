@@ -37,8 +37,7 @@ enum Verb {
 }
 
 /// Parses the command line, does what it says, and tells the exit status: 0 after an orderly
-/// end, 1 where requests were cut off or the doctor found something to mend, 2 where nothing could
-/// start.
+/// end, 1 where requests were cut off or the doctor found a fault, 2 where nothing could start.
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match parse() {
@@ -68,7 +67,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let sentence = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    complain(&sentence.split_whitespace().collect::<Vec<_>>().join(" "));
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_of_a_value =
+        matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation);
+    complain(&if is_of_a_value { sentence } else { format!("{sentence}: see --help") });
     BAD_START.into()
 }
 

@@ -112,8 +112,10 @@ impl RulesArgs {
             open(&self.source, read_deadline(self.deadline)).await?;
         let mut namespaces = self.namespaces.into_iter();
         let default_namespace = namespaces.next().unwrap_or(own_namespace);
-        let token_secret = SecretName::parse(&self.token_secret, &default_namespace)
-            .with_context(|| format!("--token-secret {:?}", self.token_secret))?;
+        let token_secret =
+            SecretName::parse(&self.token_secret, &default_namespace).with_context(|| {
+                format!("--token-secret {:?} is not [NAMESPACE/]NAME", self.token_secret)
+            })?;
         let rules = TokenRules {
             entry: self.token_entry,
             leeway: self.leeway,
@@ -142,8 +144,10 @@ async fn open(source: &Source, deadline: Duration) -> anyhow::Result<Opened> {
             Ok((Arc::<Kubernetes>::clone(&cluster), Some(cluster), namespace))
         }
         Source::Manifests(folder) => {
-            let store = Manifests::open(folder.clone())
-                .with_context(|| format!("--source manifests:{}", folder.display()))?;
+            let store = Manifests::open(folder.clone()).with_context(|| {
+                let folder = folder.display();
+                format!("--source manifests:{folder} must be a folder that this user may list")
+            })?;
             Ok((Arc::new(store), None, "default".parse()?))
         }
     }

@@ -25,7 +25,13 @@ use crate::telemetry::log::{self, LogFormat};
 #[derive(clap::Args)]
 pub struct Args {
     /// Address for HTTPS: GET /webhook. [::] takes IPv4 too
-    #[arg(long, env = "VSECM_SCOUT_LISTEN", value_name = "ADDR", default_value = "[::]:8443")]
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_LISTEN",
+        value_name = "ADDR",
+        default_value = "[::]:8443",
+        value_parser = values::address
+    )]
     listen: SocketAddr,
 
     /// Address for plain HTTP to operators: /livez, /readyz and /metrics
@@ -33,7 +39,8 @@ pub struct Args {
         long,
         env = "VSECM_SCOUT_ADMIN_LISTEN",
         value_name = "ADDR",
-        default_value = "[::]:9090"
+        default_value = "[::]:9090",
+        value_parser = values::address
     )]
     admin_listen: SocketAddr,
 
@@ -49,16 +56,34 @@ pub struct Args {
     rules: RulesArgs,
 
     /// Reads under way at the source at any time; what waits for longer than the deadline is a 503
-    #[arg(long, env = "VSECM_SCOUT_MAX_API_READS", value_name = "COUNT", default_value = "64")]
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_MAX_API_READS",
+        value_name = "COUNT",
+        default_value = "64",
+        value_parser = values::count
+    )]
     max_api_reads: NonZeroUsize,
 
     /// Requests in flight at any time, from their arrival to the last byte of their answer; a
     /// further one is a 503
-    #[arg(long, env = "VSECM_SCOUT_MAX_REQUESTS", value_name = "COUNT", default_value = "512")]
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_MAX_REQUESTS",
+        value_name = "COUNT",
+        default_value = "512",
+        value_parser = values::count
+    )]
     max_requests: NonZeroUsize,
 
     /// Connections open at any time; at the cap one that is idle makes room for another
-    #[arg(long, env = "VSECM_SCOUT_MAX_CONNECTIONS", value_name = "COUNT", default_value = "1024")]
+    #[arg(
+        long,
+        env = "VSECM_SCOUT_MAX_CONNECTIONS",
+        value_name = "COUNT",
+        default_value = "1024",
+        value_parser = values::count
+    )]
     max_connections: NonZeroUsize,
 
     /// For a client's TLS handshake
@@ -111,7 +136,10 @@ pub struct Args {
 
 /// Serves until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    hardening::forbid_core_dumps().context("core dumps cannot be forbidden")?;
+    hardening::forbid_core_dumps().context(
+        "core dumps, which would hold secrets, cannot be forbidden: allow this process setrlimit and \
+         prctl (a seccomp profile may forbid them)",
+    )?;
     let log = log::start(LogFormat::or_default(args.log_format))?;
     block_on(async { Service::bind(args.into_config().await?, &log)?.run().await })
 }

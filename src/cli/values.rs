@@ -1,5 +1,7 @@
 //! How values on the command line are read.
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -24,7 +26,7 @@ impl FromStr for Source {
         match text.split_once(':') {
             None if text == "kubernetes" => Ok(Self::Kubernetes),
             Some(("manifests", folder)) if !folder.is_empty() => Ok(Self::Manifests(folder.into())),
-            _ => Err("it is 'kubernetes' or 'manifests:DIR'"),
+            _ => Err("write 'kubernetes', or 'manifests:' and a folder"),
         }
     }
 }
@@ -41,23 +43,35 @@ impl FromStr for ServeLabel {
     }
 }
 
+/// Where to listen.
+pub fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let wanted = "write an IP address and a port, such as [::]:8443 for all addresses of this \
+                  machine, 0.0.0.0:8443 for those of IPv4, or 127.0.0.1:8443";
+    text.parse().map_err(|_| wanted)
+}
+
+/// How many.
+pub fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "write a whole number above 0")
+}
+
 /// A duration with its unit, such as `5s`, `1m30s` or `24h`.
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
     let duration: SignedDuration =
-        text.parse().map_err(|_| "it is a duration such as 5s, 1m30s or 24h")?;
-    Duration::try_from(duration).map_err(|_| "a duration cannot be negative")
+        text.parse().map_err(|_| "write a duration with its unit, such as 5s, 1m30s or 24h")?;
+    Duration::try_from(duration).map_err(|_| "write a duration that is not negative")
 }
 
 /// A duration above zero.
 pub fn positive_duration(text: &str) -> Result<Duration, &'static str> {
     duration(text)
-        .and_then(|value| if value.is_zero() { Err("it must be above 0") } else { Ok(value) })
+        .and_then(|value| if value.is_zero() { Err("write a duration above 0") } else { Ok(value) })
 }
 
 /// A duration of at most a minute.
 pub fn leeway(text: &str) -> Result<Duration, &'static str> {
     let leeway = duration(text)?;
-    if leeway > Duration::from_secs(60) { Err("it is at most 60s") } else { Ok(leeway) }
+    if leeway > Duration::from_secs(60) { Err("write at most 60s") } else { Ok(leeway) }
 }
 
 /// The name of an entry of a Secret, by the rules of Kubernetes (`util/validation`,
@@ -68,13 +82,28 @@ pub fn entry(text: &str) -> Result<String, &'static str> {
     if named && !text.starts_with("..") && text != "." {
         Ok(text.to_owned())
     } else {
-        Err("it is the name of a Secret's entry: letters, digits, '-', '_' and '.'")
+        Err("write the name of a Secret's entry: letters, digits, '-', '_' and '.'")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_an_ip_address_with_its_port_and_the_error_shows_one() {
+        for good in ["[::]:8443", "0.0.0.0:8443", "127.0.0.1:0", "[::1]:9090"] {
+            assert!(address(good).is_ok(), "{good}");
+        }
+        for bad in ["", ":8443", "8443", "*:8443", "localhost:8443", "::1", "127.0.0.1", "[::]:x"] {
+            let error = address(bad).unwrap_err();
+            assert!(
+                error.contains("[::]:8443") && error.contains("0.0.0.0:8443"),
+                "{bad}: {error}"
+            );
+        }
+        assert!(count("1").is_ok() && count("0").is_err() && count("many").is_err());
+    }
 
     #[test]
     fn durations_need_a_unit_and_stay_within_bounds() {

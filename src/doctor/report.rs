@@ -10,7 +10,7 @@ use serde::Serialize;
 pub enum Status {
     /// As it should be.
     Ok,
-    /// Something to mend.
+    /// Something that needs fixing.
     Fault,
     /// Not applicable, or it cannot be told from here.
     Unknown,
@@ -38,7 +38,7 @@ impl Check {
         Self::new(check, subject, Status::Ok, finding.into(), None)
     }
 
-    /// Something to mend.
+    /// Something that needs fixing.
     pub fn fault(
         check: &'static str,
         subject: &str,
@@ -80,7 +80,7 @@ struct Report<'c> {
     checks: &'c [Check],
 }
 
-/// Whether anything is to be mended.
+/// Whether anything needs fixing.
 pub fn has_faults(checks: &[Check]) -> bool {
     checks.iter().any(|check| check.status == Status::Fault)
 }

@@ -108,3 +108,56 @@ impl Teller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Lapsed, Refusal};
+    use crate::testing::Log;
+
+    fn failed(code: Code) -> TokenSeen {
+        TokenSeen { failed: Some(code), report: None }
+    }
+
+    fn valid(previous: Option<Result<PreviousLife, PreviousIgnored>>) -> TokenSeen {
+        let current = Some(Life { expiry: Some(9e9), ..Life::default() });
+        TokenSeen { failed: None, report: Some(TokenReport { verdict: Ok(()), current, previous }) }
+    }
+
+    #[test]
+    fn what_stays_as_it_is_is_told_once() {
+        let (log, _guard) = Log::start();
+        let mut teller = Teller::default();
+        let told = |teller: &mut Teller, seen: &[TokenSeen]| {
+            (0..5).for_each(|_| seen.iter().for_each(|seen| teller.tell(seen)));
+            log.take()
+        };
+        // Two reasons in turn are two lines.
+        let text =
+            told(&mut teller, &[failed(Code::ApiUnavailable), failed(Code::DeadlineExceeded)]);
+        assert_eq!((text.matches("ERROR").count(), text.lines().count()), (2, 2), "{text}");
+        assert!(text.contains("docs/troubleshooting.md#api-unavailable"), "{text}");
+
+        let text = told(&mut teller, &[valid(None)]);
+        assert_eq!((text.matches("the token is valid").count(), text.lines().count()), (1, 1));
+
+        let text = told(&mut teller, &[valid(Some(Err(PreviousIgnored::NoUntil)))]);
+        assert_eq!((text.matches("is ignored").count(), text.lines().count()), (1, 1), "{text}");
+        assert!(text.contains("set it, or remove the entry previous-token"), "{text}");
+    }
+
+    #[test]
+    fn a_token_that_expires_is_told_at_once() {
+        let (log, _guard) = Log::start();
+        let mut teller = Teller::default();
+        teller.tell(&valid(None));
+        log.take();
+        let mut seen = valid(None);
+        seen.failed = Some(Code::TokenExpired);
+        seen.report.as_mut().unwrap().verdict = Err(Refusal::Lapsed(Lapsed::Expired));
+        teller.tell(&seen);
+        assert!(log.take().contains("token-expired"));
+        teller.tell(&valid(None));
+        assert!(log.take().contains("the token is valid"), "that it is over is told");
+    }
+}

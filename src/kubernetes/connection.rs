@@ -25,6 +25,8 @@ pub(super) const MAX_BODY: usize = 4 << 20;
 /// What reading a large Secret takes at most, in bytes: its body while it grows, the entries in
 /// base64, and the entries.
 const READING: usize = 8 << 20;
+/// How long a credential plug-in may take.
+const PLUGIN_PATIENCE: Duration = Duration::from_secs(30);
 /// How many idle connections are kept, and for how long: the API server closes them after 90 s,
 /// and a request should not meet that.
 const MAX_IDLE: usize = 64;
@@ -51,9 +53,14 @@ impl Connection {
         config: kube::Config,
         unreachable_after: Duration,
     ) -> Result<Self, ConfigError> {
+        let late = ConfigError::too_slow(&config);
         // A kubeconfig's credential plug-in is a program, and kube waits for it.
-        let built = tokio::task::spawn_blocking(move || build(&config, unreachable_after));
-        Ok(Self { client: built.await?? })
+        let built = tokio::task::spawn_blocking(move || {
+            let client = build(&config, unreachable_after);
+            client.map_err(|error| ConfigError::of_client(&config, &error))
+        });
+        let client = tokio::time::timeout(PLUGIN_PATIENCE, built).await.map_err(|_| late)???;
+        Ok(Self { client })
     }
 
     pub(super) fn client(&self) -> Client {
@@ -157,7 +164,7 @@ fn broken(error: &(dyn Error + 'static)) -> Failure {
             return Failure::unavailable("TLS with it failed", Remedy::Rebuild);
         }
         if error.is::<AuthError>() {
-            return Failure::unavailable("our credentials cannot be loaded", Remedy::Rebuild);
+            return Failure::unavailable("the credentials cannot be loaded", Remedy::Rebuild);
         }
         // An `io::Error` passes over the error that it wraps when asked for its source.
         cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

@@ -35,6 +35,12 @@ impl Problem {
         Self { detail, ..code.into() }
     }
 
+    /// What is said beside the code: the name of a parameter, an entry or a path.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// What to answer where the value's Secret could not be read.
     #[must_use]
     pub fn of_value(error: ReadError) -> Self {

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::serve;
+use super::values;
 use crate::app::{Service, block_on};
 use crate::telemetry::log::{self, LogFormat};
 
@@ -32,11 +33,21 @@ pub struct Args {
     certs: PathBuf,
 
     /// Address for HTTPS
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8443",
+        value_parser = values::address
+    )]
     listen: SocketAddr,
 
     /// Address for plain HTTP: /livez, /readyz and /metrics
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090",
+        value_parser = values::address
+    )]
     admin_listen: SocketAddr,
 
     /// The form of the log. Default: text on a terminal, else json. RUST_LOG sets the level
@@ -47,9 +58,13 @@ pub struct Args {
 /// Makes what is missing, serves, and shows how to ask.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let log = log::start(LogFormat::or_default(args.log_format))?;
-    let certificate = certificates::ensure(&args.certs)
-        .with_context(|| format!("--certs {}", args.certs.display()))?;
-    manifests::ensure(&args.dir).with_context(|| format!("--dir {}", args.dir.display()))?;
+    let of_folder = |flag: &str, folder: &Path| {
+        let folder = folder.display();
+        format!("{flag} {folder} must be a folder that this user may write to")
+    };
+    let certificate =
+        certificates::ensure(&args.certs).with_context(|| of_folder("--certs", &args.certs))?;
+    manifests::ensure(&args.dir).with_context(|| of_folder("--dir", &args.dir))?;
     let mut source = OsString::from("manifests:");
     source.push(&args.dir);
     let flags: [(&str, &OsStr); 6] = [

@@ -131,8 +131,11 @@ fn no_more_in(subject: &str, namespace: &Namespace, may: &impl Fn(&Question) -> 
     Check::fault(
         "access-excess",
         subject,
-        format!("it may {} Secrets in {namespace}, which it never does", too_much.join(", ")),
-        "Leave it get alone",
+        format!(
+            "it may {} Secrets in {namespace}, which the service never needs",
+            too_much.join(", ")
+        ),
+        "Reduce its Role to the verb get",
     )
 }
 
@@ -142,7 +145,7 @@ fn no_more_elsewhere(subject: &str, may: &impl Fn(&Question) -> bool) -> Check {
             "access-everywhere",
             subject,
             "it may do anything in the whole cluster",
-            "Take its ClusterRoleBinding away and give it a Role in each served namespace",
+            "Remove its ClusterRoleBinding and give it a Role in each served namespace",
         );
     }
     if may(&Question::secrets("get", None)) {

@@ -13,7 +13,7 @@ const NAME: &str = "store-authorization";
 /// The header, the Secret that it takes the token from, and whether that token is ours.
 pub fn checks(subject: &str, store: &Store, facts: &Facts<'_>) -> Vec<Check> {
     let remedy =
-        "Say Authorization: \"Bearer {{ .jwt.token | trim }}\", with jwt among its secrets";
+        "Set Authorization: \"Bearer {{ .jwt.token | trim }}\", with jwt among its secrets";
     let mut headers = store.webhook.headers.iter();
     let header = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     let Some((_, header)) = header else {
@@ -27,7 +27,7 @@ pub fn checks(subject: &str, store: &Store, facts: &Facts<'_>) -> Vec<Check> {
             return vec![Check::fault(NAME, subject, finding, remedy)];
         }
         Err(BadHeader::TooClever) => {
-            let finding = "its header's template does more than print a field, and is not judged";
+            let finding = "its header's template does more than print a field, and is not checked";
             return vec![Check::unknown(NAME, subject, finding)];
         }
     };
@@ -79,7 +79,7 @@ fn entry<'f>(
             return Err(Check::fault(NAME, subject, finding, "Create it, or name the right one"));
         }
         Some(Err(ReadError::Forbidden)) | None => {
-            let finding = format!("Secret {name}: not looked at: RBAC forbids it to you");
+            let finding = format!("Secret {name}: not checked: RBAC does not let you read it");
             return Err(Check::unknown(NAME, subject, finding));
         }
         Some(Err(error)) => return Err(Check::unknown(NAME, subject, error.to_string())),
@@ -87,7 +87,12 @@ fn entry<'f>(
     let bytes = secret.entries.get(&template.entry).ok_or_else(|| {
         let entry = &template.entry;
         let finding = format!("its header names the entry {entry}, which Secret {name} lacks");
-        Check::fault(NAME, subject, finding, "Name the entry that holds the token")
+        Check::fault(
+            NAME,
+            subject,
+            finding,
+            "Correct the name of the entry in its header's template",
+        )
     })?;
     Ok((secret, bytes))
 }
@@ -100,7 +105,10 @@ fn white_space(subject: &str, template: &BearerTemplate, bytes: &SecretBytes) ->
         (false, true) => Check::ok(
             NAME,
             subject,
-            format!("it sends the entry {entry} as it is; | trim would bear a newline in it"),
+            format!(
+                "it sends the entry {entry} as it is. Add | trim: a token that ends in a newline is \
+                 otherwise not sent"
+            ),
         ),
         (false, false) => Check::fault(
             NAME,

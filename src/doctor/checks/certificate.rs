@@ -81,9 +81,7 @@ pub fn check(subject: &str, host: &str, ca: &Ca, compared: &Compared) -> Check {
         (Ca::Pem(_), Compared::Nothing(why)) => Check::unknown(
             NAME,
             subject,
-            format!(
-                "its CA was compared with no certificate: {why}; --url or --tls-secret may help"
-            ),
+            format!("its CA was not compared with a certificate: {why}. Set --url or --tls-secret"),
         ),
     }
 }
@@ -92,7 +90,8 @@ fn judged(subject: &str, host: &str, with: &str, verdict: &Result<(), rustls::Er
     const NAME: &str = "store-ca";
     let error = match verdict {
         Ok(()) => {
-            let finding = format!("its CA vouches for the certificate of {with} as {host}");
+            let finding =
+                format!("its CA has signed the certificate of {with}, which is for {host}");
             return Check::ok(NAME, subject, finding);
         }
         Err(rustls::Error::InvalidCertificate(error)) => error,
@@ -101,7 +100,7 @@ fn judged(subject: &str, host: &str, with: &str, verdict: &Result<(), rustls::Er
                 NAME,
                 subject,
                 format!("TLS with {with} fails: {error}"),
-                "See that the service itself listens there",
+                "Make sure that the service itself listens there",
             );
         }
     };
@@ -120,7 +119,7 @@ fn judged(subject: &str, host: &str, with: &str, verdict: &Result<(), rustls::Er
         ),
         // Go accepts a certificate that is its own CA, and rustls does not.
         CertificateError::Other(_) if error.to_string().contains("CaUsedAsEndEntity") => {
-            let finding = format!("the certificate of {with} is its own CA, which is not judged");
+            let finding = format!("the certificate of {with} is its own CA, which is not checked");
             return Check::unknown(NAME, subject, finding);
         }
         error => {

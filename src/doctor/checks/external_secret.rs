@@ -1,17 +1,17 @@
 //! One ExternalSecret of a store that points at the service (pure).
 
-use super::key::{Kind, in_eso, see};
+use super::key::{Kind, in_eso, see, told};
 use super::{Warning, symptom};
 use crate::doctor::report::Check;
 use crate::eso::{ExternalSecret, How, Ready, Want};
-use crate::problem::Code;
+use crate::problem::Problem;
 use crate::secrets::SecretName;
 
 /// What the service would answer to one thing that an ExternalSecret wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outlook {
     /// It was judged: by the Secret it leads to, if it leads to one.
-    Judged(Option<SecretName>, Result<Kind, Code>),
+    Judged(Option<SecretName>, Result<Kind, Problem>),
     /// It was not, for this reason.
     Unjudged(&'static str),
 }
@@ -39,7 +39,7 @@ pub fn checks(
 fn readiness(subject: &str, external: &ExternalSecret, warning: &Warning) -> Check {
     const NAME: &str = "external-secret-ready";
     let reason = match &external.ready {
-        None => return Check::unknown(NAME, subject, "ESO has not looked at it yet"),
+        None => return Check::unknown(NAME, subject, "ESO has not processed it yet"),
         Some(Ready { is_ready: true, .. }) => return Check::ok(NAME, subject, "it is Ready"),
         Some(Ready { reason, .. }) => reason,
     };
@@ -58,16 +58,10 @@ fn reference(subject: &str, want: &Want, outlook: &Outlook) -> Option<Check> {
     }
     match outlook {
         Outlook::Unjudged(why) => Some(Check::unknown(NAME, subject, format!("{place}: {why}"))),
-        Outlook::Judged(secret, Err(code)) => {
+        Outlook::Judged(secret, Err(problem)) => {
             let secret = secret.as_ref().map(|name| format!(" (Secret {name})"));
-            let finding = format!(
-                "{place}{}: {} {}: {}",
-                secret.unwrap_or_default(),
-                code.status(),
-                code.as_str(),
-                code.title()
-            );
-            Some(Check::fault(NAME, subject, finding, see(*code)))
+            let finding = format!("{place}{}: {}", secret.unwrap_or_default(), told(problem));
+            Some(Check::fault(NAME, subject, finding, see(problem.code)))
         }
         Outlook::Judged(_, Ok(kind)) => {
             let error = in_eso(kind, want.how).err()?;
@@ -84,6 +78,7 @@ mod tests {
     use super::*;
     use crate::doctor::report::Status;
     use crate::eso::{Remote, StoreId};
+    use crate::problem::Code;
 
     fn look(
         ready: Option<(bool, &str)>,
@@ -138,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_reference_that_will_fail_is_a_fault() {
-        let refused = Outlook::Judged(Some(name("a/b")), Err(Code::NotLabelled));
+        let refused = Outlook::Judged(Some(name("a/b")), Err(Code::NotLabelled.into()));
         let of = |how, outlook| look(Some((true, "")), how, outlook, None);
         for checks in
             [of(How::Data, refused), of(How::Extract, readable()), of(How::Find, readable())]

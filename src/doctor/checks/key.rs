@@ -50,22 +50,21 @@ impl fmt::Display for Kind {
 /// The query of a URL as the service reads it.
 ///
 /// # Errors
-/// The code that the service would answer with.
-pub fn query(raw: &str, policy: &ServePolicy) -> Result<Query, Code> {
-    let query = Query::parse(raw, &policy.default_namespace);
-    let query = query.map_err(|error| Problem::from(error).code)?;
-    policy.permits(&query.secret).map_err(|error| Problem::from(error).code)?;
+/// What the service would answer.
+pub fn query(raw: &str, policy: &ServePolicy) -> Result<Query, Problem> {
+    let query = Query::parse(raw, &policy.default_namespace)?;
+    policy.permits(&query.secret)?;
     Ok(query)
 }
 
 /// What the service would answer from this read.
 ///
 /// # Errors
-/// The code that it would answer with.
-pub fn judge(query: &Query, policy: &ServePolicy, read: &Read) -> Result<Kind, Code> {
-    let secret = read.as_ref().map_err(|error| Problem::of_value(error.clone()).code)?;
-    policy.serves(secret).map_err(|error| Problem::from(error).code)?;
-    Answer::find(secret, query, Form::Json).map_err(|error| Problem::from(error).code)?;
+/// What it would answer.
+pub fn judge(query: &Query, policy: &ServePolicy, read: &Read) -> Result<Kind, Problem> {
+    let secret = read.as_ref().map_err(|error| Problem::of_value(error.clone()))?;
+    policy.serves(secret)?;
+    Answer::find(secret, query, Form::Json)?;
     Ok(kind(query, secret))
 }
 
@@ -121,13 +120,13 @@ pub fn in_eso(kind: &Kind, how: How) -> Result<&'static str, &'static str> {
 
 /// The checks of `doctor KEY`, but for who may read it.
 pub fn checks(
-    query: &Result<Query, Code>,
+    query: &Result<Query, Problem>,
     policy: &ServePolicy,
     read: Option<&Read>,
 ) -> Vec<Check> {
     let query = match query {
         Ok(query) => query,
-        Err(code) => return vec![refused("key", *code)],
+        Err(problem) => return vec![refused("key", problem)],
     };
     let property = query
         .property
@@ -137,11 +136,15 @@ pub fn checks(
         vec![Check::ok("key", "key", format!("it asks for Secret {}, {property}", query.secret))];
     let Some(read) = read else { return checks };
     if matches!(read, Err(crate::secrets::ReadError::Forbidden)) {
-        checks.push(Check::unknown("answer", "answer", "not looked at: RBAC forbids it to you"));
+        checks.push(Check::unknown(
+            "answer",
+            "answer",
+            "not checked: RBAC does not let you read it",
+        ));
         return checks;
     }
     match judge(query, policy, read) {
-        Err(code) => checks.push(refused("answer", code)),
+        Err(problem) => checks.push(refused("answer", &problem)),
         Ok(kind) => {
             checks.extend(placed(query, read));
             checks.push(Check::ok("answer", "answer", format!("200, {kind}")));
@@ -175,9 +178,15 @@ fn eso(kind: &Kind, how: How) -> Check {
     }
 }
 
-fn refused(subject: &'static str, code: Code) -> Check {
-    let finding = format!("{} {}: {}", code.status(), code.as_str(), code.title());
-    Check::fault(subject, subject, finding, see(code))
+fn refused(subject: &'static str, problem: &Problem) -> Check {
+    Check::fault(subject, subject, told(problem), see(problem.code))
+}
+
+/// An answer that is no value, in words.
+pub fn told(problem: &Problem) -> String {
+    let code = problem.code;
+    let detail = problem.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    format!("{} {}: {}{detail}", code.status(), code.as_str(), code.title())
 }
 
 /// Where a code is explained.
@@ -198,8 +207,8 @@ mod tests {
     fn look(key: &str, property: Option<&str>) -> Result<Kind, Code> {
         let mut stored = secret(&[("json", JSON), ("text", "hunter2"), ("tls.crt", "hunter2")]);
         stored.entries.insert("bytes".to_owned(), vec![0xff].into());
-        let query = query(&query_of_key(key, property), &policy())?;
-        judge(&query, &policy(), &read(stored))
+        let query = query(&query_of_key(key, property), &policy()).map_err(|error| error.code)?;
+        judge(&query, &policy(), &read(stored)).map_err(|error| error.code)
     }
 
     #[test]
@@ -238,8 +247,24 @@ mod tests {
         let plain = query("key=k", &policy()).unwrap();
         let mut unlabelled = secret(&[]);
         unlabelled.labels.clear();
-        assert_eq!(judge(&plain, &policy(), &read(unlabelled)), Err(Code::NotLabelled));
-        assert_eq!(judge(&plain, &policy(), &Err(ReadError::NotFound)), Err(Code::NoSuchSecret));
+        let code = |read: &Read| judge(&plain, &policy(), read).map_err(|problem| problem.code);
+        assert_eq!(code(&read(unlabelled)), Err(Code::NotLabelled));
+        assert_eq!(code(&Err(ReadError::NotFound)), Err(Code::NoSuchSecret));
+    }
+
+    #[test]
+    fn what_a_refusal_is_about_is_named() {
+        for (key, property, named) in [
+            ("key=k&propety=x", None, "(parameter \"propety\")"),
+            ("key=k&key=l", None, "(parameter \"key\")"),
+            ("apps/K", None, "(a Secret's name is"),
+            ("apps/k", Some("no"), "(entry \"no\")"),
+        ] {
+            let query = query(&query_of_key(key, property), &policy());
+            let checks = checks(&query, &policy(), Some(&read(secret(&[("text", "hunter2")]))));
+            let finding = &checks.last().unwrap().finding;
+            assert!(finding.contains(named), "{key}: {finding}");
+        }
     }
 
     #[test]

@@ -15,13 +15,13 @@ pub mod token;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {
     /// RBAC forbids it to whoever runs the checks.
-    #[error("not looked at: RBAC forbids it to you")]
+    #[error("not checked: RBAC does not let you read it")]
     Forbidden,
     /// It is not there.
     #[error("it is not there")]
     NotFound,
     /// Anything else, in fixed words.
-    #[error("not looked at: {0}")]
+    #[error("not checked: {0}")]
     Failed(String),
 }
 

@@ -30,13 +30,13 @@ pub const SYMPTOMS: [(&str, &str, &str); 18] = [
     ),
     (
         "server gave HTTP response to HTTPS client",
-        "something else than the service listens there, without TLS",
+        "what listens there is not the service, and does not speak TLS",
         "Correct the host and port of the store's URL",
     ),
     (
         "connection refused",
         "nothing listens where the store's URL leads",
-        "See that the service runs and that the URL's host and port are its own",
+        "Make sure that the service runs, and that the URL's host and port are its own",
     ),
     (
         "no such host",
@@ -46,8 +46,8 @@ pub const SYMPTOMS: [(&str, &str, &str); 18] = [
     (
         "Client.Timeout exceeded",
         "no answer came within the store's timeout",
-        "Look at the service's log and at the network between; the timeout should be longer than \
-         the service's deadline",
+        "Check the service's log and the network between; the timeout should be longer than the \
+         service's deadline",
     ),
     (
         "is not ready",
@@ -82,7 +82,7 @@ pub const SYMPTOMS: [(&str, &str, &str); 18] = [
     (
         "invalid header field value",
         "the token that ESO has ends in a newline",
-        "Say | trim in the store's header template",
+        "Add | trim to the store's header template",
     ),
     (
         "failed to parse header",

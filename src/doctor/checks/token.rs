@@ -2,8 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::auth::{PREVIOUS_ENTRY, PREVIOUS_UNTIL, PreviousIgnored, StoredToken, TokenRules};
+use crate::auth::{
+    PREVIOUS_ENTRY, PREVIOUS_UNTIL, PreviousIgnored, StoredToken, StoredTokenError, TokenRules,
+};
 use crate::doctor::report::Check;
+use crate::problem::Problem;
 use crate::secrets::{Read, ReadError, Secret, SecretName};
 
 /// The label without which ESO's webhook provider does not read a Secret.
@@ -13,6 +16,9 @@ pub const ESO_LABEL: (&str, &str) = ("external-secrets.io/type", "webhook");
 const LITTLE_LEFT: f64 = 0.2;
 /// Likewise, where it does not say when its life began.
 const SOON: f64 = 7.0 * 24.0 * 3600.0;
+
+/// What to do about a time in milliseconds.
+const IN_SECONDS: &str = "Issue it anew, with its times in seconds since 1970";
 
 /// Looks at the token Secret. `eso_reads_it`: ESO may be in the same cluster.
 pub fn checks(
@@ -39,7 +45,7 @@ pub fn checks(
 fn unread(subject: &str, name: &SecretName, error: &ReadError) -> Check {
     match error {
         ReadError::Forbidden => {
-            Check::unknown("token-secret", subject, "not looked at: RBAC forbids it to you")
+            Check::unknown("token-secret", subject, "not checked: RBAC does not let you read it")
         }
         ReadError::NotFound => Check::fault(
             "token-secret",
@@ -47,7 +53,12 @@ fn unread(subject: &str, name: &SecretName, error: &ReadError) -> Check {
             "it does not exist, so that every request is a 500 token-secret-missing",
             format!("Create it, or name the right one with --token-secret (this is {name})"),
         ),
-        other => Check::fault("token-secret", subject, other.to_string(), "See docs/api.md"),
+        other => Check::fault(
+            "token-secret",
+            subject,
+            other.to_string(),
+            format!("See {}", Problem::of_value(other.clone()).code.explained_at()),
+        ),
     }
 }
 
@@ -68,7 +79,7 @@ fn of_token(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
             "token-jwt",
             subject,
             format!("the entry {entry} matches no bearer: {error}"),
-            "Store a signed JWT",
+            of_stored(error),
         )),
         Ok(token) => {
             checks.push(Check::ok("token-jwt", subject, "it holds a JWT"));
@@ -82,7 +93,7 @@ fn of_token(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
             "token-white-space",
             subject,
             "the token ends in white space, which ESO refuses to send in a header",
-            "Store it without (printf, not echo), or see that every store says | trim",
+            "Store it without (printf, not echo), or add | trim to the header of every store",
         )
     });
     checks
@@ -92,7 +103,13 @@ fn expiry(subject: &str, rules: &TokenRules, token: &StoredToken<'_>, now: Times
     const NAME: &str = "token-expiry";
     let rotate = "Rotate it: docs/rotation.md";
     if let Err(lapsed) = rules.holds(token, now) {
-        return Check::fault(NAME, subject, lapsed.to_string(), rotate);
+        return match token.out_of_range() {
+            Some(odd) => Check::fault(NAME, subject, format!("{lapsed}: {odd}"), IN_SECONDS),
+            None => Check::fault(NAME, subject, lapsed.to_string(), rotate),
+        };
+    }
+    if let Some(odd) = token.out_of_range() {
+        return Check::fault(NAME, subject, format!("the token is valid, but {odd}"), IN_SECONDS);
     }
     let Some(expiry) = token.expiry() else {
         return Check::ok(NAME, subject, "the token has no exp: it is valid until it is replaced");
@@ -153,18 +170,35 @@ fn previous(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
             Err(lapsed) => Check::fault(
                 NAME,
                 subject,
-                format!("the previous token lets nobody in: {lapsed}"),
+                format!("the previous token is not accepted: {lapsed}"),
                 format!("Remove {PREVIOUS_ENTRY} and the annotation"),
             ),
         },
         Ok(None) => Check::ok(NAME, subject, "there is no previous token"),
-        Err(_) => Check::unknown(NAME, subject, "not judged beside a token that cannot be used"),
+        Err(_) => Check::unknown(NAME, subject, "not checked: the current token cannot be used"),
+    }
+}
+
+fn of_stored(error: StoredTokenError) -> &'static str {
+    match error {
+        StoredTokenError::Empty => "Store the JWT there",
+        StoredTokenError::NotJwt => {
+            "Store a JWT: three parts in base64url with dots between, without quotes, a line break or \
+             a byte-order mark"
+        }
+        StoredTokenError::AlgNone => "Store a signed JWT: anybody could have made this one",
+        StoredTokenError::BadClaim { .. } => {
+            "Issue the JWT anew: each claim once, its times in seconds since 1970"
+        }
     }
 }
 
 fn remedy(ignored: PreviousIgnored) -> String {
     match ignored {
         PreviousIgnored::Over => format!("Remove {PREVIOUS_ENTRY} and the annotation"),
+        PreviousIgnored::Unusable(error) => {
+            format!("Remove {PREVIOUS_ENTRY}, or correct it. {}", of_stored(error))
+        }
         _ => format!(
             "Set the annotation {PREVIOUS_UNTIL} to an instant within --max-overlap, such as \
              2026-01-31T12:00:00Z, or remove {PREVIOUS_ENTRY}"
@@ -176,7 +210,7 @@ fn remedy(ignored: PreviousIgnored) -> String {
 fn instant(seconds: f64) -> String {
     // A cast from a float saturates.
     let at = Timestamp::from_second(seconds as i64);
-    at.map_or_else(|_| "a time beyond reckoning".to_owned(), |at| at.to_string())
+    at.map_or_else(|_| "a time that is out of range".to_owned(), |at| at.to_string())
 }
 
 /// A length of time in its largest whole unit.
@@ -191,6 +225,8 @@ fn span(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::super::testing::{NOW, faults, jwt, name, outcome, read, rules, secret};
@@ -228,6 +264,9 @@ mod tests {
             (token(json!({ "exp": "soon" })), "token-jwt"),
             (with_token(&format!("{good}\n")), "token-white-space"),
             (token(json!({ "exp": NOW - 60 })), "token-expiry"),
+            (token(json!({ "exp": NOW * 1000 })), "token-expiry"),
+            (token(json!({ "exp": NOW + 9 * DAY, "iat": NOW * 1000 })), "token-expiry"),
+            (token(json!({ "nbf": NOW * 1000 })), "token-expiry"),
             (token(json!({ "nbf": NOW + 60, "exp": NOW + DAY })), "token-expiry"),
             (token(json!({ "iat": NOW - 9 * DAY, "exp": NOW + DAY })), "token-expiry"),
             (token(json!({ "exp": NOW + 6 * DAY })), "token-expiry"),
@@ -240,8 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_that_is_wrong_is_named_with_what_is_wrong_with_it() {
+        for (claims, check, says) in [
+            (r#"{"exp":1767225600000}"#, "token-expiry", "exp is out of range; is it in millisec"),
+            (r#"{"nbf":1767225600000}"#, "token-expiry", "nbf is out of range; is it in millisec"),
+            (r#"{"exp":1e300}"#, "token-expiry", "its exp is out of range"),
+            (r#"{"exp":1e400}"#, "token-jwt", "its exp is out of range"),
+            (r#"{"exp":9e9,"exp":1}"#, "token-jwt", "its exp is there twice"),
+            (r#"{"sub":"a","sub":"a"}"#, "token-jwt", "its sub is there twice"),
+            (r#"{"nbf":"1"}"#, "token-jwt", "its nbf is not a number"),
+        ] {
+            let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+            let token = format!("{}.{}.c2ln", part(r#"{"alg":"HS256"}"#), part(claims));
+            let checks = with_token(&token);
+            let (status, finding) = outcome(&checks, check);
+            assert_eq!(status, Status::Fault, "{claims}");
+            assert!(finding.contains(says), "{claims}: {finding}");
+        }
+    }
+
+    #[test]
     fn a_token_that_never_expires_and_one_without_a_start_are_judged_too() {
-        for claims in [json!({}), json!({ "exp": NOW + 8 * DAY }), json!({ "exp": 1e300 })] {
+        for claims in [json!({}), json!({ "exp": NOW + 8 * DAY })] {
             assert_eq!(faults(&with_token(&jwt(&claims))), Vec::<&str>::new(), "{claims}");
         }
     }

@@ -12,7 +12,7 @@ use crate::doctor::checks::{Unread, key};
 use crate::doctor::report::Check;
 use crate::eso::{ExternalSecret, Store, Want, url};
 use crate::policy::ServePolicy;
-use crate::problem::Code;
+use crate::problem::Problem;
 use crate::query::Query;
 use crate::secrets::{Namespace, Read, ReadError, SecretName, SecretStore};
 
@@ -156,18 +156,22 @@ async fn read_all(
 }
 
 fn outlook(
-    query: Option<Result<Query, Code>>,
+    query: Option<Result<Query, Problem>>,
     policy: &ServePolicy,
     secrets: &BTreeMap<SecretName, Read>,
 ) -> Outlook {
     let query = match query {
-        None => return Outlook::Unjudged("its store's URL is not judged"),
-        Some(Err(code)) => return Outlook::Judged(None, Err(code)),
+        None => {
+            return Outlook::Unjudged(
+                "not checked: its store's URL has a template that does more than print fields",
+            );
+        }
+        Some(Err(problem)) => return Outlook::Judged(None, Err(problem)),
         Some(Ok(query)) => query,
     };
     match secrets.get(&query.secret) {
         None | Some(Err(ReadError::Forbidden)) => {
-            Outlook::Unjudged("its Secret was not looked at: RBAC forbids it to you")
+            Outlook::Unjudged("its Secret was not checked: RBAC does not let you read it")
         }
         Some(read) => {
             let kind = key::judge(&query, policy, read);

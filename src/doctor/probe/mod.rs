@@ -69,7 +69,7 @@ impl Examination {
             None => checks.push(Check::unknown(
                 "stores",
                 "stores",
-                "not looked at: a folder of manifests has no ESO; --eso-kubeconfig may name one",
+                "not checked: a folder of manifests has no ESO. Name its cluster with --eso-kubeconfig",
             )),
         }
         Ok(checks)
@@ -92,7 +92,9 @@ impl Examination {
     /// Reads a Secret. Where the API server cannot be asked at all, there is nothing to report.
     async fn read(&self, name: &SecretName) -> anyhow::Result<Read> {
         match self.store.read(name).await {
-            Err(error @ ReadError::Unavailable { .. }) => Err(anyhow::anyhow!("{error}")),
+            Err(error @ ReadError::Unavailable { .. }) => Err(anyhow::anyhow!(
+                "{error}: see that kubectl reaches it with the same kubeconfig (kubectl get --raw /readyz)"
+            )),
             read => Ok(read),
         }
     }

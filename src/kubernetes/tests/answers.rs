@@ -1,8 +1,5 @@
 //! What the API server's answers mean.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
@@ -134,44 +131,6 @@ async fn nonsense_with_200_yields_nothing() {
 async fn an_entry_that_is_not_base64_is_told_apart() {
     let bad = secret_with(json!({"k": "aHVudGVy!", "good": "Zw=="}));
     assert_eq!(outcome(vec![ok(bad)]).await, (Err(ReadError::InvalidData), 1));
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn a_failed_read_is_one_warning_that_quotes_no_answer() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let bad = secret_with(json!({"k": format!("{VALUE}!")}));
-    let truncated = bad[..bad.len() - 1].to_owned();
-    let wrong = Act::Answer("500 Internal Server Error", "", VALUE.into());
-    let gone = Act::Answer("404 Not Found", "", failure("NotFound", "secrets", "a").into());
-    for (act, warnings) in [(ok(bad), 1), (ok(truncated), 1), (wrong, 1), (good(), 0), (gone, 0)] {
-        log.0.lock().unwrap().clear();
-        drop(outcome(vec![act]).await);
-        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-        assert_eq!(text.matches("WARN").count(), warnings, "{text}");
-        assert!(!text.contains("hunter2"), "{text}");
-        assert!(!text.contains(&STANDARD.encode(VALUE)), "{text}");
-    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod answers;
 mod credentials;
 mod faults;
 mod faulty;
+mod kubeconfigs;
+mod log;
 
 use std::time::Duration;
 

@@ -18,6 +18,8 @@ use tracing_subscriber::prelude::*;
 use audit_lines::AuditLines;
 use batches::Batches;
 
+use crate::fault_log::FaultLog;
+
 /// Lines that wait where stdout is slow; further ones are dropped, since a blocked stdout must
 /// not block a request.
 const WAITING_LINES: usize = 8192;
@@ -117,7 +119,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     let levels = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder()
         .parse(format!("{LEVELS},{levels}"))
-        .context("RUST_LOG")?
+        .context("RUST_LOG is not a level such as info, or TARGET=LEVEL, several with commas")?
         .add_directive(NEVER.parse()?);
     let (writer, guard, dropped_lines) = lines_to(std::io::stdout());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
@@ -134,9 +136,17 @@ pub fn start(format: LogFormat) -> anyhow::Result<Log> {
     .map_err(anyhow::Error::from_boxed)
     .context("the logs cannot be started")?;
     // What a panic says may quote a secret: only where it happened is logged.
-    std::panic::set_hook(Box::new(|panic| {
+    let panics = FaultLog::default();
+    std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a panic, which is a fault of this program");
+        // One that a caller can cause would fill the log.
+        if let Some(times) = panics.seen(place.clone()) {
+            tracing::error!(
+                place,
+                times,
+                "a panic, which is a fault of this program: please report it with this line"
+            );
+        }
     }));
     Ok(Log { dropped_lines, guard: Some(guard) })
 }

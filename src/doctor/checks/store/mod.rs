@@ -71,7 +71,7 @@ pub fn checks(store: &Store, facts: &Facts<'_>) -> Vec<Check> {
 fn readiness(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
     const NAME: &str = "store-ready";
     match &store.ready {
-        None => Check::unknown(NAME, subject, "ESO has not looked at it yet"),
+        None => Check::unknown(NAME, subject, "ESO has not processed it yet"),
         Some(ready) if ready.is_ready => Check::ok(NAME, subject, "ESO can connect"),
         Some(_) => {
             let (why, remedy) = symptom::explain(
@@ -94,8 +94,8 @@ fn version(subject: &str, store: &Store) -> Check {
         Some(old) => Check::fault(
             NAME,
             subject,
-            format!("it was applied as {old}, which ESO serves no more"),
-            format!("Say apiVersion: {VERSION} in its manifest and apply it"),
+            format!("it was applied as {old}, which ESO no longer serves"),
+            format!("Set apiVersion: {VERSION} in its manifest and apply it"),
         ),
     }
 }
@@ -129,14 +129,16 @@ fn parameters(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
     let remote =
         Remote { key: "key".to_owned(), property: "property".to_owned(), ..Remote::default() };
     let Ok(url) = template::url(template, &remote, facts.policy.default_namespace.as_str()) else {
-        let finding = "its URL's template does more than print fields, and is not judged";
+        let finding = "its URL's template does more than print fields, and is not checked";
         return Check::unknown(NAME, subject, finding);
     };
     let raw = url.split_once('?').map_or("", |(_, query)| query);
     if let Err(error) = Query::parse(raw, &facts.policy.default_namespace) {
         let named = match &error {
             QueryError::UnknownParameter(name) | QueryError::RepeatedParameter(name) => {
-                format!(" {name:?}")
+                // A longer one may be a token that lacks its name.
+                let shown = if name.len() <= 64 { name } else { "whose name is too long to show" };
+                format!(" {shown:?}")
             }
             _ => String::new(),
         };
@@ -144,7 +146,7 @@ fn parameters(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
             NAME,
             subject,
             format!("every request is refused: {error}{named}"),
-            "The parameters are key, property, encoding and an empty version",
+            "Correct the URL: its parameters may be key, property, path, encoding and an empty version",
         );
     }
     match (template::passes_property(template), facts.properties_wanted) {
@@ -168,11 +170,11 @@ fn method(subject: &str, store: &Store) -> Check {
     let webhook = &store.webhook;
     if !matches!(webhook.method.as_str(), "" | "GET" | "HEAD") {
         let finding = format!("its method is {}, which is a 405", webhook.method);
-        return Check::fault(NAME, subject, finding, "Say method: GET");
+        return Check::fault(NAME, subject, finding, "Set method: GET");
     }
     if !webhook.body.is_empty() {
         let finding = "it sends a body, which is a 400 body-not-allowed";
-        return Check::fault(NAME, subject, finding, "Take its body out");
+        return Check::fault(NAME, subject, finding, "Remove its body");
     }
     Check::ok(NAME, subject, "it asks by GET and without a body")
 }
@@ -187,14 +189,14 @@ fn result(subject: &str, store: &Store) -> Check {
             NAME,
             subject,
             "it has no result.jsonPath: values arrive as JSON, with quotes around them",
-            "Say result.jsonPath: \"$\"",
+            "Set result.jsonPath: \"$\"",
         ),
         ("", true) => Check::ok(NAME, subject, "it takes raw bytes as they are"),
         (path, true) => Check::fault(
             NAME,
             subject,
             format!("it asks for raw bytes, and looks for {path} in them as JSON"),
-            "Leave the header Accept or result.jsonPath out",
+            "Remove the header Accept or result.jsonPath",
         ),
         (path, false) => Check::ok(NAME, subject, format!("it takes {path} of the answer")),
     }
@@ -219,8 +221,9 @@ fn references(subject: &str, store: &Store) -> Check {
                 );
             }
             Err(BadReference::NoName) => {
-                let finding = format!("its reference to {name:?} is no name in Kubernetes");
-                return Check::fault(NAME, subject, finding, "Correct it");
+                let finding =
+                    format!("its reference to {name:?} is not a name that Kubernetes allows");
+                return Check::fault(NAME, subject, finding, "Correct the name");
             }
         }
     }
@@ -229,7 +232,7 @@ fn references(subject: &str, store: &Store) -> Check {
 
 fn timeout(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
     const NAME: &str = "store-timeout";
-    let remedy = "Say timeout: 10s";
+    let remedy = "Set timeout: 10s";
     let Some(text) = &store.webhook.timeout else {
         return Check::fault(
             NAME,
@@ -240,7 +243,11 @@ fn timeout(subject: &str, store: &Store, facts: &Facts<'_>) -> Check {
     };
     let deadline = SignedDuration::try_from(facts.deadline).unwrap_or(SignedDuration::MAX);
     match text.parse::<SignedDuration>() {
-        Err(_) => Check::unknown(NAME, subject, format!("its timeout {text} is not judged")),
+        Err(_) => Check::unknown(
+            NAME,
+            subject,
+            format!("its timeout {text} is not a duration that is understood here"),
+        ),
         Ok(timeout) if timeout <= deadline => Check::fault(
             NAME,
             subject,
