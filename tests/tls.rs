@@ -265,6 +265,7 @@ async fn a_chain_is_taken_whole_or_not_at_all() {
     write(&[leaf, issuer, root], &pair.key);
     assert!(running.certificate.reload().unwrap(), "with the root");
 
+    let older = site.ca.intermediate().pem();
     let (new, garbage) = (intermediate.issue(), issuer.replace("CERTIFICATE", "GARBAGE"));
     let (half, leaf) = (issuer.split_at(issuer.len() / 2).0, &*new.chain);
     for (parts, says) in [
@@ -274,7 +275,8 @@ async fn a_chain_is_taken_whole_or_not_at_all() {
         (&[half, "\n", leaf], "has no end"),
         (&[leaf, issuer, &new.key], "a private key"),
         (&[&new.key, leaf, issuer], "a private key"),
-        (&[leaf, root], "did not sign certificate 1"),
+        (&[leaf, root], "did not issue certificate 1"),
+        (&[leaf, &older], "did not sign certificate 1"),
         (&[issuer, leaf], "is the key of certificate 2"),
         (&[leaf, issuer, leaf], "did not issue certificate 2"),
         (&[&pair.chain, leaf, issuer], "is the key of certificate 2"),
@@ -285,7 +287,7 @@ async fn a_chain_is_taken_whole_or_not_at_all() {
         assert!(error.contains(says), "{says}: {error}");
         assert_eq!(certificate(&running).await, pair.der);
     }
-    assert_eq!(counted(&running, "certificate_reload_failures_total"), 11.0);
+    assert_eq!(counted(&running, "certificate_reload_failures_total"), 12.0);
     write(&[leaf, issuer], &new.key);
     assert!(running.certificate.reload().unwrap());
     assert_eq!(certificate(&running).await, new.der);

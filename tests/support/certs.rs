@@ -26,10 +26,8 @@ pub struct Pair {
 
 impl Ca {
     pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+        Self(CertifiedIssuer::self_signed(authority("root"), key).unwrap())
     }
 
     /// A CA that this one certifies.
@@ -38,9 +36,7 @@ impl Ca {
     }
 
     pub fn intermediate_until(&self, end: SystemTime) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "intermediate");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut params = authority("intermediate");
         params.not_after = end.into();
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
@@ -84,6 +80,13 @@ impl Ca {
         roots.add(self.0.der().clone()).unwrap();
         Arc::new(roots)
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
 }
 
 impl Pair {
