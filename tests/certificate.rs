@@ -103,118 +103,98 @@ fn fifo() {
     });
 }
 
+/// What makes tls.crt and tls.key in the cases below.
+const SHELL: &str = r#"
+set -e
+certify() { openssl req -x509 -subj /CN=x -key tls.key -out tls.crt "$@"; }
+pair() { openssl genpkey -algorithm ED25519 -out tls.key; certify; }
+of() { "$@" >tls.key; certify; }
+into() { file=$1; shift; "$@" >new; mv new "$file"; }
+bom() { printf '\357\273\277'; cat "$1"; }
+# By a root: with a key, a signature of its own, and a signature of the other, as they are given.
+issued() {
+  openssl genpkey $1 -out ca.key
+  openssl req -x509 $2 -subj /CN=ca -key ca.key -out ca.crt
+  openssl genpkey -algorithm ED25519 -out tls.key
+  openssl req -new -subj /CN=x -key tls.key -out csr
+  echo subjectAltName=DNS:x >ext
+  openssl x509 -req -in csr -extfile ext -CA ca.crt -CAkey ca.key $3 >tls.crt
+  cat ca.crt >>tls.crt
+}
+p256='-algorithm EC -pkeyopt ec_paramgen_curve:P-256'
+rsa='-algorithm RSA -pkeyopt rsa_keygen_bits'
+pss='-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32'
+"#;
+
+const TAKEN: &[&str] = &[
+    "pair",
+    "of openssl genrsa 2048",
+    "of openssl ecparam -name prime256v1 -genkey",
+    "of openssl ecparam -name secp384r1 -genkey -noout",
+    "of openssl genrsa -traditional 3072; certify -text",
+    "pair; sed -i 's/$/\r/' tls.crt tls.key",
+    "issued \"$p256\"",
+    "issued \"$rsa:2048\" '' \"-sha256 $pss\"",
+    "issued \"$rsa:4096\" '' -sha512",
+    // Nobody asks how a root signs itself.
+    "issued \"$rsa:2048\" -sha1 -sha256",
+];
+
+/// And a part of the error.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "pair; into tls.key openssl pkey -in tls.key -aes256 -passout pass:hunter2",
+        "tls.key: line 1 begins an encrypted private key",
+    ),
+    (
+        "of openssl genrsa 2048; \
+         into tls.key openssl rsa -in tls.key -traditional -aes128 -passout pass:hunter2",
+        "tls.key: line 1 begins an encrypted private key",
+    ),
+    ("pair; into tls.key bom tls.key", "tls.key: it begins with a byte-order mark"),
+    ("pair; into tls.crt bom tls.crt", "tls.crt: it begins with a byte-order mark"),
+    ("pair; into tls.key openssl pkey -in tls.key -outform der", "tls.key: it is binary"),
+    (
+        "of openssl genrsa 2048; into tls.key openssl rsa -in tls.key -outform der",
+        "tls.key: it is binary",
+    ),
+    ("pair; into tls.crt openssl x509 -in tls.crt -outform der", "tls.crt: it is binary"),
+    (
+        "pair; into tls.crt openssl pkcs12 -export -in tls.crt -inkey tls.key -passout pass:",
+        "tls.crt: it is binary",
+    ),
+    ("of openssl genrsa 1024", "certificate 1 has an RSA key of 1024 bits"),
+    ("issued \"$rsa:1024\"", "certificate 2 has an RSA key of 1024 bits"),
+    ("of openssl genpkey -algorithm ED448", "a key of the type 1.3.101.113"),
+    ("of openssl ecparam -name secp256k1 -genkey", "a key of the type 1.3.132.0.10"),
+    (
+        "of openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048",
+        "a key of the type 1.2.840.113549.1.1.10",
+    ),
+    ("issued \"$p256\" '' -sha1", "certificate 1 is signed in a way that is not supported"),
+    ("pair; openssl genpkey -algorithm ED25519 >>tls.key", "line 4 begins a second private key"),
+    ("pair; cat tls.key >>tls.crt", "begins a private key"),
+    ("pair; cat tls.crt >>tls.key", "tls.key: line 4 begins a certificate"),
+    ("pair; into tls.crt openssl x509 -in tls.crt -trustout", "OpenSSL's trust settings"),
+    ("pair; into tls.key openssl pkey -in tls.key -pubout", "tls.key: line 1 begins a public key"),
+    ("pair; openssl genpkey -algorithm ED25519 >tls.key", "is not the key of the certificate"),
+    ("of openssl genrsa 2048; sed -i 3d tls.key", "the private key cannot be used"),
+];
+
 fn odd_files() {
-    // How each makes tls.crt and tls.key, and a part of the error.
-    let self_signed = "openssl req -x509 -subj /CN=x -key tls.key -out tls.crt";
-    let pair = &format!("openssl genpkey -algorithm ED25519 -out tls.key; {self_signed}");
-    let rsa = &format!("openssl genrsa -out tls.key 2048; {self_signed}");
-    // A root with a key and options as given, and a server's certificate of it.
-    let root = |key: &str, of_root: &str, of_leaf: &str| {
-        format!(
-            "openssl genpkey {key} -out ca.key
-             openssl req -x509 {of_root} -subj /CN=ca -key ca.key -out ca.crt
-             openssl genpkey -algorithm ED25519 -out tls.key
-             openssl req -new -subj /CN=x -key tls.key -out csr
-             echo subjectAltName=DNS:x >ext
-             openssl x509 -req -in csr -extfile ext -CA ca.crt -CAkey ca.key {of_leaf} -out tls.crt
-             cat ca.crt >>tls.crt"
-        )
-    };
-    let p256 = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
-    let rsa_root = "-algorithm RSA -pkeyopt rsa_keygen_bits";
-    let pss = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32";
-    let of_key = |made: &str| format!("{made} >tls.key; {self_signed}");
-    let taken = [
-        pair.clone(),
-        rsa.clone(),
-        of_key("openssl ecparam -name prime256v1 -genkey"),
-        of_key("openssl ecparam -name secp384r1 -genkey -noout"),
-        format!("openssl genrsa -traditional -out tls.key 3072; {self_signed} -text"),
-        format!("{pair}; sed -i 's/$/\r/' tls.crt tls.key"),
-        root(p256, "", ""),
-        // Of a root that signs itself with SHA-1 only that is weak, and nobody asks for it.
-        root(&format!("{rsa_root}:2048"), "-sha1", "-sha256"),
-        root(&format!("{rsa_root}:2048"), "", &format!("-sha256 {pss}")),
-        root(&format!("{rsa_root}:4096"), "", "-sha512"),
-    ];
-    let refused = [
-        (
-            format!(
-                "{pair}; openssl pkey -in tls.key -aes256 -passout pass:hunter2 -out k; mv k tls.key"
-            ),
-            "tls.key: line 1 begins an encrypted private key",
-        ),
-        (
-            format!(
-                "{rsa}; openssl rsa -in tls.key -aes128 -traditional -passout pass:hunter2 -out k; mv k tls.key"
-            ),
-            "tls.key: line 1 begins an encrypted private key",
-        ),
-        (
-            format!("{pair}; printf '\\357\\273\\277' | cat - tls.key >k; mv k tls.key"),
-            "tls.key: it begins with a byte-order mark",
-        ),
-        (
-            format!("{pair}; printf '\\357\\273\\277' | cat - tls.crt >c; mv c tls.crt"),
-            "tls.crt: it begins with a byte-order mark",
-        ),
-        (
-            format!("{rsa}; openssl pkey -in tls.key -outform der -out k; mv k tls.key"),
-            "tls.key: it is binary",
-        ),
-        (
-            format!("{pair}; openssl x509 -in tls.crt -outform der -out c; mv c tls.crt"),
-            "tls.crt: it is binary",
-        ),
-        (
-            format!(
-                "{pair}; openssl pkcs12 -export -in tls.crt -inkey tls.key -passout pass: -out c; mv c tls.crt"
-            ),
-            "tls.crt: it is binary",
-        ),
-        (of_key("openssl genrsa 1024"), "certificate 1 has an RSA key of 1024 bits"),
-        (root(&format!("{rsa_root}:1024"), "", ""), "certificate 2 has an RSA key of 1024 bits"),
-        (of_key("openssl genpkey -algorithm ED448"), "a key of the type 1.3.101.113"),
-        (of_key("openssl ecparam -name secp256k1 -genkey"), "a key of the type 1.3.132.0.10"),
-        (
-            of_key("openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048"),
-            "a key of the type 1.2.840.113549.1.1.10",
-        ),
-        (root(p256, "", "-sha1"), "certificate 1 is signed in a way that is not supported"),
-        (
-            format!("{pair}; openssl genpkey -algorithm ED25519 >>tls.key"),
-            "tls.key: line 4 begins a second private key",
-        ),
-        (format!("{pair}; cat tls.key >>tls.crt"), "begins a private key"),
-        (format!("{pair}; cat tls.crt >>tls.key"), "tls.key: line 4 begins a certificate"),
-        (
-            format!("{pair}; openssl x509 -in tls.crt -trustout -out c; mv c tls.crt"),
-            "a certificate with OpenSSL's trust settings",
-        ),
-        (
-            format!("{pair}; openssl pkey -in tls.key -pubout -out k; mv k tls.key"),
-            "tls.key: line 1 begins a public key",
-        ),
-        (
-            format!("{pair}; openssl genpkey -algorithm ED25519 -out tls.key"),
-            "is not the key of the certificate",
-        ),
-        (format!("{rsa}; sed -i 3d tls.key"), "tls.key"),
-    ];
-    let made = |script: &str| {
+    let load = |script: &str| {
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("set -e\n{script}");
-        let made = Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output();
-        let made = made.unwrap();
+        let mut shell = Command::new("sh");
+        let made = output(shell.current_dir(&folder).args(["-c", &format!("{SHELL}{script}")]));
         assert!(made.status.success(), "{script}\n{}", String::from_utf8_lossy(&made.stderr));
         let loaded = Certificate::load(files(folder.path()), tls::provider());
         loaded.map(drop).map_err(|error| error.to_string())
     };
-    for script in taken {
-        assert_eq!(made(&script), Ok(()), "{script}");
+    for script in TAKEN {
+        assert_eq!(load(script), Ok(()), "{script}");
     }
-    for (script, says) in refused {
-        let error = made(&script).unwrap_err();
+    for (script, says) in REFUSED {
+        let error = load(script).unwrap_err();
         assert!(error.contains(says), "{script}\n{error}");
         assert!(!error.contains("hunter2") && !error.contains('\n'), "{error}");
     }

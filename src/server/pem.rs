@@ -129,8 +129,8 @@ fn blocks(pem: &[u8]) -> Result<Vec<Block<'_>>, PemError> {
         [] => return Err(PemError::Empty),
         [0xef, 0xbb, 0xbf, ..] => return Err(PemError::ByteOrderMark),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(PemError::Utf16),
-        // A SEQUENCE of more than 127 bytes, with which all of DER and PKCS#12 begins.
-        [0x30, 0x80..=0x84, ..] => return Err(PemError::Binary),
+        // No text holds it, and all of DER and PKCS#12 does.
+        _ if pem.contains(&0) => return Err(PemError::Binary),
         _ => {}
     }
     let line = |at: usize| 1 + pem.iter().take(at).filter(|byte| **byte == b'\n').count();
