@@ -14,13 +14,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use serde_json::Value;
 use support::certs::{Ca, files};
 use support::client;
 use support::folder::{HTTPS, Site, admin, block_on};
 use support::frames::{HEADERS, RST_STREAM, SETTINGS, frame};
-use support::process::{Running, output, vsecm_scout, wait_until};
+use support::process::{Running, output, trial, vsecm_scout, wait_until};
 use support::token::token;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -47,23 +47,6 @@ fn main() {
         trial("the_doctor_names_a_torn_manifest_and_needs_no_reader", &[], doctor_unread),
     ];
     libtest_mimic::run(&arguments, trials).exit();
-}
-
-fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
-    let missing = |program: &&&str| {
-        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-        !found.is_ok_and(|found| found.status.success())
-    };
-    let trial = |name: String| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    match programs.iter().find(missing) {
-        None => trial(name.to_owned()),
-        Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
-    }
 }
 
 fn dev(folder: &Path) -> Running {

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use prometheus_client::registry::Registry;
-use rustls::HandshakeKind;
-use rustls::crypto::aws_lc_rs::cipher_suite as suite;
+use rustls::crypto::aws_lc_rs::{cipher_suite as suite, kx_group};
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, NamedGroup};
 use support::certs::files;
 use support::client::{self, Offer};
 use support::metrics::{text, value};
@@ -77,6 +77,29 @@ async fn versions_and_suites_are_those_of_the_contract_and_nothing_older() {
     ] {
         offer.provider.cipher_suites = vec![suite];
         assert_eq!(offer.connect(running.address).await.is_ok(), accepted, "{suite:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_prefers_post_quantum_key_exchange_gets_it() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    for (offered, version, group) in [
+        // As Go offers them, and with it ESO.
+        (
+            vec![kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1],
+            &TLS13,
+            NamedGroup::X25519MLKEM768,
+        ),
+        (vec![kx_group::X25519], &TLS13, NamedGroup::X25519),
+        (vec![kx_group::X25519MLKEM768, kx_group::X25519], &TLS12, NamedGroup::X25519),
+    ] {
+        let mut offer = Offer::new(running.roots.clone(), &[]);
+        offer.provider.kx_groups = offered;
+        offer.versions = vec![version];
+        let stream = offer.connect(running.address).await.unwrap();
+        let negotiated = stream.get_ref().1.negotiated_key_exchange_group().unwrap();
+        assert_eq!(negotiated.name(), group);
     }
 }
 
@@ -223,6 +246,86 @@ async fn a_bad_new_pair_keeps_the_last_good_one() {
     other.write(site.folder.path());
     assert!(running.certificate.reload().unwrap());
     assert_eq!(certificate(&running).await, other.der);
+}
+
+#[tokio::test]
+async fn a_chain_is_taken_whole_or_not_at_all() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    let (intermediate, paths) = (site.ca.intermediate(), files(site.folder.path()));
+    let pair = intermediate.issue();
+    let write = |parts: &[&str], key: &str| {
+        std::fs::write(&paths.chain, parts.concat()).unwrap();
+        std::fs::write(&paths.key, key).unwrap();
+    };
+    let (leaf, issuer, root) = (&*pair.chain, &*intermediate.pem(), &*site.ca.pem());
+    write(&[leaf, issuer], &pair.key);
+    assert!(running.certificate.reload().unwrap());
+    assert_eq!(certificate(&running).await, pair.der, "a client that knows the root alone");
+    write(&[leaf, issuer, root], &pair.key);
+    assert!(running.certificate.reload().unwrap(), "with the root");
+
+    let older = site.ca.intermediate().pem();
+    let (new, garbage) = (intermediate.issue(), issuer.replace("CERTIFICATE", "GARBAGE"));
+    let (half, leaf) = (issuer.split_at(issuer.len() / 2).0, &*new.chain);
+    for (parts, says) in [
+        (&[leaf, &garbage][..], "a block of an unknown kind"),
+        (&[leaf, issuer, &garbage], "a block of an unknown kind"),
+        (&[leaf, half], "has no end"),
+        (&[half, "\n", leaf], "has no end"),
+        (&[leaf, issuer, &new.key], "a private key"),
+        (&[&new.key, leaf, issuer], "a private key"),
+        (&[leaf, root], "did not issue certificate 1"),
+        (&[leaf, &older], "did not sign certificate 1"),
+        (&[issuer, leaf], "is the key of certificate 2"),
+        (&[leaf, issuer, leaf], "did not issue certificate 2"),
+        (&[&pair.chain, leaf, issuer], "is the key of certificate 2"),
+        (&[&pair.chain, issuer], "is not the key of the certificate"),
+    ] {
+        write(parts, &new.key);
+        let error = running.certificate.reload().unwrap_err().to_string();
+        assert!(error.contains(says), "{says}: {error}");
+        assert_eq!(certificate(&running).await, pair.der);
+    }
+    assert_eq!(counted(&running, "certificate_reload_failures_total"), 12.0);
+    write(&[leaf, issuer], &new.key);
+    assert!(running.certificate.reload().unwrap());
+    assert_eq!(certificate(&running).await, new.der);
+}
+
+#[tokio::test]
+async fn a_certificate_outside_its_validity_is_found_whichever_of_the_chain_it_is() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    let now = SystemTime::now();
+    let outside = || running.certificate.outside_validity_at(now).map(|found| found.to_string());
+    assert_eq!(outside(), None);
+    let (hour, paths) = (Duration::from_secs(3600), files(site.folder.path()));
+    let expired = site.ca.intermediate_until(now - hour);
+    let pair = expired.issue();
+    pair.write(site.folder.path());
+    std::fs::write(&paths.chain, pair.chain + &expired.pem()).unwrap();
+    assert!(running.certificate.reload().unwrap());
+    assert!(outside().unwrap().starts_with("certificate 2 of the chain expired at 20"));
+    site.ca.issue_from(now + hour).write(site.folder.path());
+    assert!(running.certificate.reload().unwrap());
+    assert!(outside().unwrap().starts_with("not valid before 20"));
+    site.ca.issue_until(now - hour).write(site.folder.path());
+    assert!(running.certificate.reload().unwrap());
+    assert!(outside().unwrap().starts_with("expired at 20"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_is_loaded_all_the_same() {
+    let site = Site::new();
+    let start = SystemTime::now() + Duration::from_secs(3600);
+    site.ca.issue_from(start).write(site.folder.path());
+    let running = site.start(LIMITS);
+    let shown = counted(&running, "certificate_not_before_timestamp_seconds");
+    let start = start.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(shown, start as f64, "monitoring sees it");
+    let error = site.get(&running).await.unwrap_err();
+    assert!(error.to_string().contains("not valid yet"), "{error}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use vsecm_scout::server::pem;
 
 fuzz_target!(|input: &[u8]| {
     let _ = pem::private_key(input);
+    let _ = pem::chain(input);
     for certificate in pem::certificates(input).unwrap_or_default() {
         let _ = Validity::of(&certificate);
     }

@@ -13,7 +13,7 @@ pub struct Readiness(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    certificate_failed: Option<&'static str>,
+    certificate_failed: Option<String>,
     token: Option<TokenSeen>,
     token_was_valid: bool,
     stopping: bool,
@@ -29,9 +29,9 @@ pub struct TokenSeen {
 }
 
 impl Readiness {
-    /// Notes the outcome of the last reload of the certificate. The first one is loaded before
-    /// there is anything to ask.
-    pub fn certificate(&self, outcome: Result<(), &'static str>) {
+    /// Notes what is wrong with the certificate in use and with its last reload. The first one is
+    /// loaded before there is anything to ask.
+    pub fn certificate(&self, outcome: Result<(), String>) {
         self.state().certificate_failed = outcome.err();
     }
 
@@ -59,7 +59,7 @@ impl Readiness {
         };
         let ok_unless =
             |reason: Option<&str>| reason.map_or(Ok(String::new()), |r| Err(r.to_owned()));
-        check("certificate", ok_unless(state.certificate_failed));
+        check("certificate", ok_unless(state.certificate_failed.as_deref()));
         check("token", token(state.token.as_ref()));
         let report = state.token.as_ref().and_then(|seen| seen.report);
         if let Some(previous) = report.and_then(|report| report.previous) {

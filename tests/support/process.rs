@@ -10,9 +10,28 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use libtest_mimic::Trial;
 use serde_json::Value;
 
 use super::SOON;
+
+/// A test as it is listed: as ignored where a program that it runs is missing.
+pub fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
+    let missing = |program: &&&str| {
+        let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+        !found.is_ok_and(|found| found.status.success())
+    };
+    let trial = |name: String| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    match programs.iter().find(missing) {
+        None => trial(name.to_owned()),
+        Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
+    }
+}
 
 /// `vsecm-scout`, in `folder`, with a clean environment of its own variables.
 pub fn vsecm_scout(folder: &Path) -> Command {
