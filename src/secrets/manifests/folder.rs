@@ -85,7 +85,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Reads all files but those that are `unchanged`.
+    /// Reads all files but those that are `unchanged` and were not torn.
     fn read_once(&mut self, unchanged: fn(&Seen, &Path) -> bool) -> io::Result<()> {
         // Compared with the file system's times.
         let began = SystemTime::now();
@@ -119,7 +119,7 @@ impl Folder {
         let mut changed = Vec::new();
         for path in listed {
             match before.remove(&path) {
-                Some(Ok(file)) if unchanged(&file.seen, &path) => {
+                Some(Ok(file)) if !self.torn.contains(&path) && unchanged(&file.seen, &path) => {
                     self.files.insert(path, Ok(file));
                 }
                 file => changed.push((path, file.and_then(Result::ok).map(|file| file.seen))),

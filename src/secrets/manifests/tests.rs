@@ -1,3 +1,6 @@
+mod bounds;
+mod told;
+
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
