@@ -15,13 +15,16 @@ use crate::secrets::{Read, ReadError, Secret, SecretName, manifest};
 /// How large a file may be, in bytes. `kubectl get -o yaml` writes some 4,000 Secrets into that.
 const MAX_FILE: u64 = 4 << 20;
 
+/// What the Secrets of all files may take in memory, in bytes.
+pub(super) const MAX_MEMORY: usize = 20 << 20;
+
 /// What is in one file.
 pub(super) struct Contents {
     /// Its Secrets, or why nothing of it can be used.
     pub(super) secrets: Result<HashMap<SecretName, Found>, String>,
     /// What it takes in memory, in bytes.
     pub(super) weight: usize,
-    /// What it would take, where there is no room for its Secrets.
+    /// What it would take at least, where there is no room for its Secrets.
     pub(super) needs: Option<usize>,
     /// What is wrong with some of its Secrets.
     faults: Vec<Fault>,
@@ -42,7 +45,7 @@ impl Contents {
     pub(super) fn read(path: &Path, file: &File, room: usize) -> io::Result<Self> {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Ok(Self::of(path, Vec::new()));
+            return Ok(Self::holding_nothing());
         }
         let size = metadata.len();
         if size > MAX_FILE {
@@ -58,10 +61,47 @@ impl Contents {
         if text.len() == capacity {
             return Ok(Self::unusable("it grew while it was read".to_owned()));
         }
-        Ok(match manifest::parse(&text) {
-            Ok(entries) => Self::of(path, entries).within(room),
+        Ok(Self::parse(path, &text, room))
+    }
+
+    fn parse(path: &Path, text: &[u8], room: usize) -> Self {
+        let mut contents = Self::holding_nothing();
+        let mut faults = FaultsOfFile::new(path);
+        let parsed = manifest::each(text, &mut |entry| {
+            contents.add(entry, &mut faults);
+            contents.weight <= room
+        });
+        contents.faults = faults.into();
+        match parsed {
+            Ok(()) => contents,
+            Err(_) if contents.weight > room => Self {
+                needs: Some(contents.weight),
+                ..Self::unusable(format!(
+                    "no room for its Secrets: those of all files take at most {MAX_MEMORY} bytes \
+                     of memory"
+                ))
+            },
             Err(error) => Self::unusable(error.to_string()),
-        })
+        }
+    }
+
+    fn add(&mut self, entry: manifest::Entry, faults: &mut FaultsOfFile<'_>) {
+        let Ok(secrets) = &mut self.secrets else { return };
+        let manifest::Entry { name, line, secret } = entry;
+        self.weight += weigh(&name, secret.as_ref().ok());
+        let read = secret.map(Arc::new).map_err(|error| {
+            faults.not_base64(&name, error.to_string());
+            ReadError::InvalidData
+        });
+        match secrets.entry(name) {
+            Slot::Vacant(slot) => {
+                slot.insert(Found { line, read });
+            }
+            Slot::Occupied(mut slot) => {
+                faults.twice(slot.key(), slot.get().line, line);
+                slot.get_mut().read = Err(ReadError::DuplicateManifest);
+            }
+        }
     }
 
     /// What is wrong with the file at `path`.
@@ -76,40 +116,8 @@ impl Contents {
         Self { secrets: Err(error), weight: FILE, needs: None, faults: Vec::new() }
     }
 
-    /// Without its Secrets, if there is no room for them.
-    fn within(self, room: usize) -> Self {
-        if self.weight <= room {
-            return self;
-        }
-        let needs = self.weight;
-        let error = format!(
-            "its Secrets take {needs} bytes of memory, and the other files leave {room}: remove \
-             some from the folder"
-        );
-        Self { needs: Some(needs), ..Self::unusable(error) }
-    }
-
-    fn of(path: &Path, entries: Vec<manifest::Entry>) -> Self {
-        let mut faults = FaultsOfFile::new(path);
-        let mut secrets = HashMap::with_capacity(entries.len());
-        let mut weight = FILE;
-        for manifest::Entry { name, line, secret } in entries {
-            weight += weigh(&name, secret.as_ref().ok());
-            let read = secret.map(Arc::new).map_err(|error| {
-                faults.not_base64(&name, error.to_string());
-                ReadError::InvalidData
-            });
-            match secrets.entry(name) {
-                Slot::Vacant(slot) => {
-                    slot.insert(Found { line, read });
-                }
-                Slot::Occupied(mut slot) => {
-                    faults.twice(slot.key(), slot.get().line, line);
-                    slot.get_mut().read = Err(ReadError::DuplicateManifest);
-                }
-            }
-        }
-        Self { secrets: Ok(secrets), weight, needs: None, faults: faults.into() }
+    fn holding_nothing() -> Self {
+        Self { secrets: Ok(HashMap::new()), weight: FILE, needs: None, faults: Vec::new() }
     }
 }
 
@@ -159,7 +167,7 @@ pub(super) const FILE: usize = 1024;
 /// What a Secret takes in memory, in bytes: somewhat more than it really does.
 fn weigh(name: &SecretName, secret: Option<&Secret>) -> usize {
     /// Itself, the places of its name and of what is found under it.
-    const SECRET: usize = 384;
+    const SECRET: usize = 320;
     let texts = text(name.name().len()) + text(name.namespace.as_str().len());
     let Some(secret) = secret else { return SECRET + texts };
     let labels = map(secret.labels.iter().map(|(key, value)| (key.len(), value.len())));

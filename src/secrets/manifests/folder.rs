@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::Dir;
 
-use super::contents::{self, Contents};
+use super::contents::{Contents, FILE, MAX_MEMORY};
 use super::faults::{Fault, Place, Told};
 use super::looker::Look;
 use super::stamped::{A_TICK, Seen, Stamped};
@@ -24,9 +24,6 @@ const ATTEMPTS: usize = 3;
 
 /// How many manifests a folder may hold: each costs a `stat` at each look.
 const MAX_FILES: usize = 10_000;
-
-/// What the Secrets of all files may take in memory, in bytes.
-const MAX_MEMORY: usize = 20 << 20;
 
 /// A folder, and all that was in it when it was last looked at.
 pub(super) struct Folder {
@@ -238,7 +235,7 @@ impl Look for Folder {
 
 /// What a file takes of the memory for all of them.
 fn taken(file: &Result<Manifest, String>) -> usize {
-    file.as_ref().map_or(contents::FILE, |file| file.value.weight)
+    file.as_ref().map_or(FILE, |file| file.value.weight)
 }
 
 /// The paths in a folder that count by their names, in order.
