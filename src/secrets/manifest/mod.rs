@@ -109,12 +109,9 @@ pub fn parse(text: &[u8]) -> Result<Vec<Entry>, Unreadable> {
     })?;
     let mut budget = MAX_EXPANDED;
     let mut found = Vec::new();
-    for document in documents::split(text)? {
-        if let Some(node) = tree::build(&document, &mut budget)? {
-            if !matches!(node.value(), tree::Value::Null) {
-                kinds::find(&node, &mut found)?;
-            }
-        }
-    }
+    documents::each(text, &mut |document| match tree::build(&document, &mut budget)? {
+        Some(node) if !matches!(node.value(), tree::Value::Null) => kinds::find(&node, &mut found),
+        _ => Ok(()),
+    })?;
     Ok(found)
 }
