@@ -328,3 +328,86 @@ async fn storm(site: &Site, address: SocketAddr, requests: usize) -> Vec<client:
     }
     clients.join_all().await.into_iter().flatten().collect()
 }
+
+/// A file of Secrets with one label and one entry each.
+fn list(value: &str) -> String {
+    let mut list = String::from("apiVersion: v1\nkind: List\nitems:\n");
+    for number in 0..10_000 {
+        list.push_str(&format!(
+            "- apiVersion: v1\n  kind: Secret\n  metadata:\n    name: list-{number}\n    \
+             namespace: default\n    labels:\n      scout.vsecm.com/serve: 'true'\n  \
+             stringData:\n    value: {value}-{number}\n    username: scout\n"
+        ));
+    }
+    list
+}
+
+/// What is small and expands to 10 to the power of 12 texts.
+fn alias_bomb() -> String {
+    let mut bomb = String::from("kind: ConfigMap\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let alias = format!("*a{},", level - 1).repeat(10);
+        bomb.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+    }
+    bomb
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_stays_bounded_whatever_lies_in_the_folder() {
+    let site = Site::new();
+    let pod = pod();
+    let mut running = Running::start(&mut confined(&pod, site.serve()));
+    let address = running.address(HTTPS);
+    let ask = async |key: &str| {
+        let path = format!("/webhook?key={key}&property=value");
+        client::get(&site.ca.roots(), address, &path, &site.token).await.unwrap()
+    };
+    let put = |file: &str, content: &str| {
+        let new = site.path("new");
+        std::fs::write(&new, content).unwrap();
+        std::fs::rename(new, site.path("secrets").join(file)).unwrap();
+    };
+    let small_and_many =
+        "---\nkind: Secret\napiVersion: v1\nmetadata: {name: a, labels: {a: }}\ndata: {a: }\n";
+    for (what, content) in [
+        ("a bomb of aliases", alias_bomb()),
+        ("many mappings", format!("kind: ConfigMap\na: [{}]", "{a: },".repeat(690_000))),
+        ("many Secrets", small_and_many.repeat(45_000)),
+        ("one large text", format!("kind: ConfigMap\na: |\n{}", " x\n".repeat(1_300_000))),
+        ("one value at many places", {
+            let aliases: String = (0..100).map(|copy| format!("  k{copy}: *a\n")).collect();
+            let text = "x".repeat(1 << 20);
+            format!("{}stringData:\n  k: &a {text}\n{aliases}", &small_and_many[..47])
+        }),
+    ] {
+        put("bad.yaml", &content);
+        assert_eq!(ask("a").await.status, 200, "{what}");
+        assert_eq!(ask("missing").await.reason.as_deref(), Some("unreadable-manifest"), "{what}");
+        let peak = running.memory("VmHWM:");
+        assert!(peak <= promised(0), "{what}: {peak} KiB at most");
+    }
+    let sparse = std::fs::File::create(site.path("secrets/bad.yaml")).unwrap();
+    sparse.set_len(300 << 20).unwrap();
+    assert_eq!(ask("missing").await.reason.as_deref(), Some("unreadable-manifest"));
+    std::fs::remove_file(site.path("secrets/bad.yaml")).unwrap();
+
+    for value in ["one", "two", "three", "four"] {
+        put("list.yaml", &list(value));
+        assert_eq!(ask("list-9999").await.text(), format!("\"{value}-9999\""));
+        let peak = running.memory("VmHWM:");
+        assert!(peak <= promised(0), "a large List, changed: {peak} KiB at most");
+    }
+    std::fs::remove_file(site.path("secrets/list.yaml")).unwrap();
+    for number in 0..20 {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: large-{number}}}\nstringData:\n  \
+             value: {}\n",
+            "x".repeat(3 << 20)
+        );
+        put(&format!("large-{number}.yaml"), &manifest);
+    }
+    assert_eq!(ask("a").await.status, 200);
+    assert_eq!(ask("missing").await.reason.as_deref(), Some("unreadable-manifest"));
+    let peak = running.memory("VmHWM:");
+    assert!(peak <= promised(0), "many large files: {peak} KiB at most");
+}

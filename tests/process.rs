@@ -45,6 +45,7 @@ fn main() {
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
         trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
         trial("the_doctor_names_a_torn_manifest_and_needs_no_reader", &[], doctor_unread),
+        on_fuse("a_file_system_that_hangs_holds_up_reads_alone", hanging_file_system),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -64,6 +65,56 @@ fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
         None => trial(name.to_owned()),
         Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
     }
+}
+
+/// Gives the program that follows a file system at `hang` that never answers: nobody serves it.
+const HANG: &str = "exec 9<>/dev/fuse && mount -i -t fuse \
+                    -o fd=9,rootmode=40000,user_id=0,group_id=0 hang hang && exec \"$0\" \"$@\"";
+
+/// A test that needs such a file system.
+fn on_fuse(name: &'static str, test: fn()) -> Trial {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("hang")).unwrap();
+    let mut probe = hung(folder.path());
+    let works = probe.arg("true").output().is_ok_and(|output| output.status.success());
+    if works {
+        return trial(name, &[], test);
+    }
+    trial(name, &[], test).with_ignored_flag(true)
+}
+
+fn hung(folder: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", HANG]).current_dir(folder);
+    command
+}
+
+fn hanging_file_system() {
+    let site = Site::new();
+    fs::create_dir(site.path("hang")).unwrap();
+    let serve = site.serve();
+    let mut command = hung(site.folder.path());
+    command.arg(serve.get_program()).args(serve.get_args()).args(["--deadline", "1s"]);
+    command.env("VSECM_SCOUT_SHUTDOWN_DELAY", "0s");
+    let mut running = Running::start(&mut command);
+    let path = "/webhook?key=a&property=value";
+    assert_eq!(site.get(&mut running, path, &site.token).status, 200);
+
+    symlink("../hang/file", site.path("secrets/b.yaml")).unwrap();
+    let address = running.address(HTTPS);
+    let asked: Vec<_> = std::thread::scope(|scope| {
+        // More than threads that serve.
+        let ask = || block_on(client::get(&site.ca.roots(), address, path, &site.token)).unwrap();
+        let asking: Vec<_> = (0..32).map(|_| scope.spawn(ask)).collect();
+        assert_eq!(admin(&mut running, "/livez").0, 200);
+        assert_eq!(site.get(&mut running, path, "malformed").status, 401);
+        asking.into_iter().map(|ask| ask.join().unwrap()).collect()
+    });
+    for answer in asked {
+        assert_eq!(answer.status, 503, "{:?}", answer.reason);
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().code(), Some(0));
 }
 
 fn dev(folder: &Path) -> Running {

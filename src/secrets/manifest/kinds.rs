@@ -35,18 +35,18 @@ enum Kind {
     Other,
 }
 
-/// Finds the Secrets of a document.
-pub(super) fn find(node: &Node<'_>, found: &mut Vec<Entry>) -> Result<(), Unreadable> {
+/// Hands out the Secrets of a document.
+pub(super) fn find(node: &Node<'_>, take: &mut dyn FnMut(Entry) -> bool) -> Result<(), Unreadable> {
     let Value::Map(pairs) = node.value() else {
         return Err(node.refused("a manifest is wanted"));
     };
     let (version, kind) = (required(node, "apiVersion")?, required(node, "kind")?);
     let is_list = pairs.iter().any(|pair| &*pair.key == "items");
     match kind.strip_suffix("List") {
-        Some(items) if is_list => list(node, version, items, found),
+        Some(items) if is_list => list(node, version, items, take),
         None if is_list => Err(node.refused("items in what is no List")),
         Some(_) if version == "v1" => Err(node.refused("a List without items")),
-        _ => object(node, version, kind, found),
+        _ => object(node, version, kind, take),
     }
 }
 
@@ -55,7 +55,7 @@ fn list(
     node: &Node<'_>,
     version: &str,
     items: &str,
-    found: &mut Vec<Entry>,
+    take: &mut dyn FnMut(Entry) -> bool,
 ) -> Result<(), Unreadable> {
     if items.is_empty() || classify(node, version, items)? == Kind::Secret {
         schema::check(node, &schema::LIST, &mut Path::new())?;
@@ -76,9 +76,9 @@ fn list(
         let own = item.get("apiVersion").or_else(|| item.get("kind")).is_some();
         if own || items.is_empty() {
             let (version, kind) = (required(item, "apiVersion")?, required(item, "kind")?);
-            object(item, version, kind, found)?;
+            object(item, version, kind, take)?;
         } else {
-            object(item, version, items, found)?;
+            object(item, version, items, take)?;
         }
     }
     Ok(())
@@ -88,10 +88,13 @@ fn object(
     node: &Node<'_>,
     version: &str,
     kind: &str,
-    found: &mut Vec<Entry>,
+    take: &mut dyn FnMut(Entry) -> bool,
 ) -> Result<(), Unreadable> {
     if classify(node, version, kind)? == Kind::Secret {
-        found.push(secret::read(node)?);
+        let secret = secret::read(node)?;
+        if !take(secret) {
+            return Err(node.refused("no room for further Secrets"));
+        }
     }
     Ok(())
 }

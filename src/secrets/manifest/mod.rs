@@ -20,7 +20,7 @@ use schema::Step;
 use super::{Secret, SecretName};
 
 /// The most that one file may expand to, by its aliases too: about as many bytes of memory.
-const MAX_EXPANDED: usize = 24 << 20;
+const MAX_EXPANDED: usize = 12 << 20;
 
 /// One Secret of a file.
 pub struct Entry {
@@ -93,12 +93,27 @@ impl Mark {
     }
 }
 
-/// Reads the Secrets in one file: several documents, lists unpacked, other kinds passed over.
+/// Reads the Secrets in one file: see [`each`].
 ///
 /// # Errors
-/// Where kubectl or the API server would refuse one document, and where the file is empty: an
-/// editor that has just truncated it must not look like somebody who deleted the Secrets.
+/// Likewise.
 pub fn parse(text: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+    let mut found = Vec::new();
+    each(text, &mut |entry| {
+        found.push(entry);
+        true
+    })?;
+    Ok(found)
+}
+
+/// Reads the Secrets in one file: several documents, lists unpacked, other kinds passed over.
+/// `take` is given one Secret after the other, and says whether there is room for further ones.
+///
+/// # Errors
+/// Where kubectl or the API server would refuse one document, where there is no room, and where
+/// the file is empty: an editor that has just truncated it must not look like somebody who deleted
+/// the Secrets.
+pub fn each(text: &[u8], take: &mut dyn FnMut(Entry) -> bool) -> Result<(), Unreadable> {
     let start = Mark { line: 1, column: 1 };
     if text.is_empty() {
         return Err(start.refused("the file is empty"));
@@ -108,10 +123,8 @@ pub fn parse(text: &[u8]) -> Result<Vec<Entry>, Unreadable> {
         start.after(&String::from_utf8_lossy(good)).refused("not UTF-8")
     })?;
     let mut budget = MAX_EXPANDED;
-    let mut found = Vec::new();
     documents::each(text, &mut |document| match tree::build(&document, &mut budget)? {
-        Some(node) if !matches!(node.value(), tree::Value::Null) => kinds::find(&node, &mut found),
+        Some(node) if !matches!(node.value(), tree::Value::Null) => kinds::find(&node, take),
         _ => Ok(()),
-    })?;
-    Ok(found)
+    })
 }

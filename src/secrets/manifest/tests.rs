@@ -124,9 +124,9 @@ fn a_file_expands_to_so_much_at_most_by_all_of_its_documents() {
         let copies: String = (0..copies).map(|copy| format!("k{copy}: *a\n")).collect();
         format!("apiVersion: v1\nkind: ConfigMap\na: &a {megabyte}\n{copies}")
     };
-    assert_eq!(found(&document(20)), Ok(vec![]));
-    assert!(refusal(&document(30)).contains("expands"));
-    assert!(refusal(&[document(15), document(15)].join("---\n")).contains("expands"));
+    assert_eq!(found(&document(10)), Ok(vec![]));
+    assert!(refusal(&document(13)).contains("expands"));
+    assert!(refusal(&[document(7), document(7)].join("---\n")).contains("expands"));
 }
 
 #[test]

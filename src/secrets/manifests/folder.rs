@@ -1,52 +1,43 @@
 //! A folder of manifests, kept as it was when it was last looked at.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::iter;
+use std::io;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use rustix::fs::Dir;
-use zeroize::Zeroizing;
 
+use super::contents::{Contents, FILE, MAX_MEMORY};
+use super::faults::{Fault, Place, Told};
+use super::looker::Look;
 use super::stamped::{A_TICK, Seen, Stamped};
-use crate::secrets::{Read, ReadError, SecretName, manifest};
+use crate::secrets::{Read, ReadError, SecretName};
 
 /// How often the folder is read while its files change under the reading.
 const ATTEMPTS: usize = 3;
 
-/// How many files are asked after on a thread that serves requests: some microseconds for each.
-const FEW_FILES: usize = 100;
+/// How many manifests a folder may hold: each costs a `stat` at each look.
+const MAX_FILES: usize = 10_000;
 
-/// A folder, and the last look at it.
+/// A folder, and all that was in it when it was last looked at.
 pub(super) struct Folder {
     path: PathBuf,
     settled: Duration,
-    last: ArcSwap<Look>,
-    looking: Mutex<()>,
-}
-
-/// All that was in the folder.
-struct Look {
-    /// When the folder was last asked, and held all of this.
-    asked: Mutex<Instant>,
-    listed: Stamped<Vec<PathBuf>>,
-    /// `None` for a file that could not be read.
-    files: BTreeMap<PathBuf, Option<Arc<Manifest>>>,
+    listed: Option<Seen>,
+    /// By their paths: what was read, or why the file system did not let it be read.
+    files: BTreeMap<PathBuf, Result<Manifest, String>>,
     /// What has changed while all of this was read, or may have.
     torn: BTreeSet<PathBuf>,
+    told: Told,
 }
 
-/// What is in one file, or `None` where that is not to be understood.
-type Manifest = Stamped<Option<Secrets>>;
-
-type Secrets = HashMap<SecretName, Read>;
+type Manifest = Stamped<Contents>;
 
 impl Folder {
     /// Looks at the folder for the first time. A stamp that was seen for as long as `settled`
@@ -55,110 +46,167 @@ impl Folder {
     /// # Errors
     /// Where the folder cannot be listed.
     pub(super) fn open(path: PathBuf, settled: Duration) -> io::Result<Self> {
-        let look = Look::new(&path, settled, None)?;
-        Ok(Self { path, settled, last: ArcSwap::from_pointee(look), looking: Mutex::new(()) })
+        let (files, torn, told) = Default::default();
+        let mut folder = Self { path, settled, listed: None, files, torn, told };
+        folder.read()?;
+        Ok(folder)
     }
 
-    /// The Secret as it was at the last look, if the folder, asked after `arrived`, still is as it
-    /// was then: that takes one `stat` of the folder and one of each file.
-    pub(super) fn unchanged(&self, name: &SecretName, arrived: Instant) -> Option<Read> {
-        let last = self.last.load();
-        let few = last.files.len() <= FEW_FILES;
-        (few && last.stands(&self.path, arrived)).then(|| last.find(name))
-    }
-
-    /// The Secret by a look at what has changed, if it has. Of callers that wait for one another,
-    /// one looks for all who arrived before it began.
-    pub(super) fn look(&self, name: &SecretName, arrived: Instant) -> Read {
-        let _one_at_a_time = lock(&self.looking);
-        let mut last = self.last.load_full();
-        if !last.stands(&self.path, arrived) {
-            let look = Look::new(&self.path, self.settled, Some(&last)).map_err(|error| {
-                let folder = self.path.display();
-                tracing::warn!(%folder, %error, "the manifests' folder cannot be listed");
-                ReadError::UnreadableManifest
-            })?;
-            last = Arc::new(look);
-            self.last.store(Arc::clone(&last));
-        }
-        last.find(name)
-    }
-}
-
-impl Look {
-    /// Reads what has changed since `before`, again if it changes meanwhile.
-    fn new(folder: &Path, settled: Duration, before: Option<&Self>) -> io::Result<Self> {
-        // For all attempts: what is kept from the first one is as old as that.
-        let asked = Instant::now();
-        let mut look = Self::once(folder, settled, asked, before, Seen::is_current)?;
-        for _ in 1..ATTEMPTS {
-            if look.torn.is_empty() {
-                break;
-            }
-            thread::sleep(A_TICK);
-            // Let go before it is read again: it may be large.
-            look.files.retain(|path, _| !look.torn.contains(path));
-            look = Self::once(folder, settled, asked, Some(&look), Seen::is_at)?;
-        }
-        Ok(look)
-    }
-
-    /// Reads all files but those that are `unchanged` since `before`.
-    fn once(
-        folder: &Path,
-        settled: Duration,
-        asked: Instant,
-        before: Option<&Self>,
-        unchanged: fn(&Seen, &Path) -> bool,
-    ) -> io::Result<Self> {
-        // Compared with the file system's times.
-        let began = SystemTime::now();
-        let listed = before.map(|before| &before.listed);
-        let listed = Stamped::read(folder, listed, settled, |open| list(folder, open))?;
-        let mut files = BTreeMap::new();
-        for path in &listed.value {
-            let before = before.and_then(|before| before.files.get(path)?.clone());
-            let read = match before {
-                Some(before) if unchanged(&before.seen, path) => Ok(before),
-                before => read_file(path, before.as_deref(), settled),
-            };
-            files.insert(path.clone(), read.map_err(|error| warn(path, &error)).ok());
-        }
-        let look = Self { asked: Mutex::new(asked), listed, files, torn: BTreeSet::new() };
-        let torn = look
-            .seen(folder)
-            .filter(|(path, seen)| seen.may_hide_a_change_since(began) || !seen.is_at(path))
-            .map(|(path, _)| path.to_owned())
-            .collect();
-        Ok(Self { torn, ..look })
+    /// Whether the folder still holds all of this: that takes one `stat` of the folder and one of
+    /// each file.
+    pub(super) fn is_current(&self) -> bool {
+        self.listed.is_some()
+            && self.torn.is_empty()
+            && self.files.values().all(Result::is_ok)
+            && self.seen().all(|(path, seen)| seen.is_current(path))
     }
 
     /// What was read, and from where.
-    fn seen<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Seen)> {
+    fn seen(&self) -> impl Iterator<Item = (&Path, &Seen)> {
+        let folder = self.listed.iter().map(|seen| (self.path.as_path(), seen));
         let files = self.files.iter();
-        let files = files.filter_map(|(path, file)| Some((path.as_path(), &file.as_ref()?.seen)));
-        iter::once((folder, &self.listed.seen)).chain(files)
+        folder.chain(files.filter_map(|(path, file)| Some((&**path, &file.as_ref().ok()?.seen))))
     }
 
-    /// Whether the folder holds all of this at some instant after `arrived`. Callers that arrived
-    /// before one of them asks share its answer.
-    fn stands(&self, folder: &Path, arrived: Instant) -> bool {
-        let mut asked = lock(&self.asked);
-        if *asked < arrived {
-            let now = Instant::now();
-            let readable = self.files.values().all(Option::is_some);
-            if !readable || !self.seen(folder).all(|(path, seen)| seen.is_current(path)) {
-                return false;
+    /// Reads what has changed, again if it changes meanwhile.
+    fn read(&mut self) -> io::Result<()> {
+        self.read_once(Seen::is_current)?;
+        for _ in 1..ATTEMPTS {
+            if self.torn.is_empty() {
+                break;
             }
-            *asked = now;
+            thread::sleep(A_TICK);
+            self.read_once(Seen::is_at)?;
         }
-        true
+        self.tell();
+        Ok(())
+    }
+
+    /// Reads all files but those that are `unchanged` and were not torn.
+    fn read_once(&mut self, unchanged: fn(&Seen, &Path) -> bool) -> io::Result<()> {
+        // Compared with the file system's times.
+        let began = SystemTime::now();
+        let list = |open: &File| list(&self.path, open);
+        let listed = Stamped::read(&self.path, self.listed.as_ref(), self.settled, list)?;
+        self.listed = Some(listed.seen);
+        let changed = self.let_go(listed.value, unchanged);
+        let mut room = self.room();
+        for (path, before) in changed {
+            let read = |file: &File| Contents::read(&path, file, room);
+            let read = Stamped::read(&path, before.as_ref(), self.settled, read);
+            let read = read.map_err(|error| error.to_string());
+            room = room.saturating_sub(taken(&read));
+            self.files.insert(path, read);
+        }
+        let torn = self
+            .seen()
+            .filter(|(path, seen)| seen.may_hide_a_change_since(began) || !seen.is_at(path));
+        self.torn = torn.map(|(path, _)| path.to_owned()).collect();
+        Ok(())
+    }
+
+    /// Drops what has changed, before anything is read: both together may be large. Returns what
+    /// is to be read.
+    fn let_go(
+        &mut self,
+        listed: Vec<PathBuf>,
+        unchanged: fn(&Seen, &Path) -> bool,
+    ) -> Vec<(PathBuf, Option<Seen>)> {
+        let mut before = mem::take(&mut self.files);
+        let mut changed = Vec::new();
+        for path in listed {
+            match before.remove(&path) {
+                Some(Ok(file)) if !self.torn.contains(&path) && unchanged(&file.seen, &path) => {
+                    self.files.insert(path, Ok(file));
+                }
+                file => changed.push((path, file.and_then(Result::ok).map(|file| file.seen))),
+            }
+        }
+        let room = self.room();
+        let fits = |file: &Manifest| file.value.needs.is_some_and(|needs| needs <= room);
+        self.files.retain(|path, file| {
+            let fits = file.as_ref().is_ok_and(fits);
+            if fits {
+                changed.push((path.clone(), None));
+            }
+            !fits
+        });
+        changed
+    }
+
+    /// How many bytes of memory there are for further Secrets.
+    fn room(&self) -> usize {
+        MAX_MEMORY.saturating_sub(self.files.values().map(taken).sum())
+    }
+
+    /// Tells the log what is wrong now.
+    fn tell(&mut self) {
+        let still = self.files.iter().filter(|(path, _)| !self.torn.contains(*path));
+        let faults = still.flat_map(|(path, file)| match file {
+            Ok(file) => file.value.faults(path),
+            Err(error) => vec![Fault::File { file: path.clone(), error: error.clone() }],
+        });
+        let mut faults: BTreeSet<_> = faults.collect();
+        if self.torn.is_empty() {
+            faults.extend(self.twice());
+            self.told.all(faults);
+        } else {
+            // One that was moved meanwhile may have been seen in both places.
+            self.told.some(faults);
+        }
+    }
+
+    /// The Secrets that two files define.
+    fn twice(&self) -> Vec<Fault> {
+        let mut first = HashMap::new();
+        let mut pairs: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (path, file) in &self.files {
+            let secrets = file.as_ref().ok().and_then(|file| file.value.secrets.as_ref().ok());
+            for (name, found) in secrets.into_iter().flatten() {
+                match first.entry(name) {
+                    Slot::Vacant(slot) => {
+                        slot.insert((path, found.line));
+                    }
+                    Slot::Occupied(slot) => {
+                        let (other, line) = *slot.get();
+                        pairs.entry((other, path)).or_default().insert(name, (line, found.line));
+                    }
+                }
+            }
+        }
+        pairs
+            .into_iter()
+            .filter_map(|((first, second), secrets)| {
+                let (secret, lines) = secrets.first_key_value()?;
+                let at = |file: &Path, line| Place { file: file.to_owned(), line };
+                let (first, second) = (at(first, lines.0), at(second, lines.1));
+                Some(Fault::Twice {
+                    secret: (*secret).clone(),
+                    first,
+                    second,
+                    more: secrets.len() - 1,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Look for Folder {
+    fn look(&mut self) -> Result<(), ReadError> {
+        if self.is_current() {
+            return Ok(());
+        }
+        self.read().map_err(|error| {
+            let (folder, error) = (self.path.clone(), error.to_string());
+            self.told.some(BTreeSet::from([Fault::Folder { folder, error }]));
+            ReadError::UnreadableManifest
+        })
     }
 
     fn find(&self, name: &SecretName) -> Read {
         let (mut found, mut unreadable) = (None, !self.torn.is_empty());
-        for manifest in self.files.values() {
-            let secrets = manifest.as_ref().and_then(|manifest| manifest.value.as_ref());
+        for file in self.files.values() {
+            let secrets = file.as_ref().ok().and_then(|file| file.value.secrets.as_ref().ok());
             unreadable |= secrets.is_none();
             let secret = secrets.and_then(|secrets| secrets.get(name));
             if found.is_some() && secret.is_some() {
@@ -173,14 +221,24 @@ impl Look {
             found = found.or(secret);
         }
         match found {
-            Some(secret) => secret.clone(),
+            Some(found) => found.read.clone(),
             None if unreadable => Err(ReadError::UnreadableManifest),
             None => Err(ReadError::NotFound),
         }
     }
+
+    fn forget(&mut self) {
+        self.listed = None;
+        self.files.clear();
+    }
 }
 
-/// The paths in a folder that count by their names.
+/// What a file takes of the memory for all of them.
+fn taken(file: &Result<Manifest, String>) -> usize {
+    file.as_ref().map_or(FILE, |file| file.value.weight)
+}
+
+/// The paths in a folder that count by their names, in order.
 fn list(path: &Path, folder: &File) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in Dir::read_from(folder)? {
@@ -191,47 +249,10 @@ fn list(path: &Path, folder: &File) -> io::Result<Vec<PathBuf>> {
         if !hidden && matches!(extension, Some("yaml" | "yml" | "json")) {
             paths.push(path.join(name));
         }
+        if paths.len() > MAX_FILES {
+            return Err(io::Error::other(format!("it holds more than {MAX_FILES} manifests")));
+        }
     }
+    paths.sort_unstable();
     Ok(paths)
-}
-
-fn read_file(
-    path: &Path,
-    before: Option<&Manifest>,
-    settled: Duration,
-) -> io::Result<Arc<Manifest>> {
-    let read = |file: &File| read_secrets(path, file);
-    Ok(Arc::new(Stamped::read(path, before, settled, read)?))
-}
-
-fn read_secrets(path: &Path, mut file: &File) -> io::Result<Option<Secrets>> {
-    if file.metadata()?.is_dir() {
-        return Ok(Some(Secrets::new()));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes)?;
-    let parsed = manifest::parse(&bytes).map_err(io::Error::other);
-    Ok(parsed.map(by_name).map_err(|error| warn(path, &error)).ok())
-}
-
-fn by_name(entries: Vec<manifest::Entry>) -> Secrets {
-    let mut secrets = Secrets::with_capacity(entries.len());
-    for manifest::Entry { name, secret, .. } in entries {
-        let secret = secret.map_err(|_| ReadError::InvalidData);
-        secrets
-            .entry(name)
-            .and_modify(|secret| *secret = Err(ReadError::DuplicateManifest))
-            .or_insert_with(|| secret.map(Arc::new));
-    }
-    secrets
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn warn(path: &Path, error: &io::Error) {
-    // As a text, so that what people read has the name quoted.
-    let file = path.display().to_string();
-    tracing::warn!(file, %error, "a manifest cannot be read");
 }

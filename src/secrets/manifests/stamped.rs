@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{Mode, OFlags};
+
 /// Longer than a tick of any kernel's clock, which a local file system takes its times from.
 pub(super) const A_TICK: Duration = Duration::from_millis(20);
 
@@ -96,30 +98,43 @@ pub(super) struct Stamped<T> {
 }
 
 impl<T> Stamped<T> {
-    /// Opens `path`, a file or a folder, and reads it by `read`. `before` is what was read from
-    /// there the last time.
+    /// Opens `path`, a file or a folder, and reads it by `read`. `before` is what was seen there
+    /// the last time.
     ///
     /// # Errors
     /// Where it cannot be opened, is of another kind, or `read` fails.
     pub(super) fn read(
         path: &Path,
-        before: Option<&Self>,
+        before: Option<&Seen>,
         settled: Duration,
         read: impl FnOnce(&File) -> io::Result<T>,
     ) -> io::Result<Self> {
         let began = Instant::now();
-        let kind = fs::metadata(path)?.file_type();
-        if !kind.is_file() && !kind.is_dir() {
-            // To open a FIFO would block for ever.
-            return Err(io::Error::other("neither a file nor a folder"));
-        }
-        let file = File::open(path)?;
+        let file = open(path)?;
         let value = read(&file)?;
         // Of the open file: `path` may lead elsewhere by now.
         let stamp = Stamp::of(&file.metadata()?);
-        let before = before.map(|before| &before.seen);
         Ok(Self { seen: Seen::new(stamp, (began, Instant::now()), before, settled), value })
     }
+}
+
+/// Opens a file or a folder, and nothing else: a FIFO or a terminal may not answer for ever, and to
+/// open a device may set something going.
+fn open(path: &Path) -> io::Result<File> {
+    refuse_special(&fs::metadata(path)?)?;
+    // It may be something else by now, and some files of /proc wait for data.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file =
+        File::from(rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?);
+    refuse_special(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn refuse_special(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() || metadata.is_dir() {
+        return Ok(());
+    }
+    Err(io::Error::other("neither a file nor a folder"))
 }
 
 #[cfg(test)]
