@@ -123,12 +123,8 @@ pub fn each(text: &[u8], take: &mut dyn FnMut(Entry) -> bool) -> Result<(), Unre
         start.after(&String::from_utf8_lossy(good)).refused("not UTF-8")
     })?;
     let mut budget = MAX_EXPANDED;
-    for document in documents::split(text)? {
-        if let Some(node) = tree::build(&document, &mut budget)? {
-            if !matches!(node.value(), tree::Value::Null) {
-                kinds::find(&node, take)?;
-            }
-        }
-    }
-    Ok(())
+    documents::each(text, &mut |document| match tree::build(&document, &mut budget)? {
+        Some(node) if !matches!(node.value(), tree::Value::Null) => kinds::find(&node, take),
+        _ => Ok(()),
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, StructureStyle, Tag};
 use zeroize::Zeroize;
 
 use super::documents::{Document, Syntax};
@@ -15,9 +15,15 @@ use super::{Mark, Unreadable};
 /// How deep lists and mappings may nest.
 const MAX_DEPTH: usize = 100;
 
+/// Where the parser gives up. Its own words may quote the file.
+const INVALID: &str = "not valid YAML";
+
 /// What a value costs beside its text, and what a pair of a mapping costs beside its value: their
 /// bytes in memory.
 const VALUE: usize = 32;
+
+/// What an anchor costs besides.
+const ANCHOR: usize = 160;
 
 /// A value and where it begins.
 #[derive(Clone)]
@@ -127,6 +133,7 @@ pub(super) fn build<'a>(
 ) -> Result<Option<Node<'a>>, Unreadable> {
     let options = granit_parser::options! {
         disallow_directives: true,
+        bom_inside_document_as_content: true,
         block_scalar_eof_without_line_feed: true,
         emit_comments: false,
         flow_nesting_limit: MAX_DEPTH,
@@ -135,8 +142,8 @@ pub(super) fn build<'a>(
     let mut builder = Builder {
         events: Parser::new_from_str_with_options(document.text, options),
         anchors: HashMap::new(),
-        start: document.start,
-        syntax: document.syntax,
+        document,
+        in_flow: false,
         budget,
     };
     let mut found = None;
@@ -153,8 +160,9 @@ pub(super) fn build<'a>(
 struct Builder<'a, 'b> {
     events: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Rc<Shared<'a>>>,
-    start: Mark,
-    syntax: Syntax,
+    document: &'b Document<'a>,
+    /// Whether this is within `{}` or `[]`.
+    in_flow: bool,
     budget: &'b mut usize,
 }
 
@@ -164,16 +172,29 @@ type Pairs<'a> = BTreeMap<Text<'a>, (Node<'a>, bool)>;
 
 impl<'a> Builder<'a, '_> {
     fn next(&mut self) -> Result<(Event<'a>, Mark), Unreadable> {
-        let at = |span: &Span| self.start.plus(span.start.line(), span.start.col());
+        let start = self.document.start;
+        let at = |marker: &Marker| start.plus(marker.line(), marker.col());
         match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, at(&span))),
-            Some(Err(error)) => {
-                let marker = error.marker();
-                let at = self.start.plus(marker.line(), marker.col());
-                Err(at.refused("not valid YAML"))
+            Some(Ok((event, span))) => {
+                let at = at(&span.start);
+                if event.is_node() && self.is_indented_by_a_tab(&span) {
+                    return Err(at.refused("a tab where only spaces can indent"));
+                }
+                Ok((event, at))
             }
-            None => Err(self.start.refused("not valid YAML")),
+            Some(Err(error)) => Err(at(error.marker()).refused(INVALID)),
+            None => Err(start.refused(INVALID)),
         }
+    }
+
+    /// YAML 1.2 allows it in places, kubectl only within `{}` and `[]`.
+    fn is_indented_by_a_tab(&self, span: &Span) -> bool {
+        if self.in_flow {
+            return false;
+        }
+        let before = span.start.byte_offset().and_then(|at| self.document.text.get(..at));
+        let line = before.and_then(|before| before.rsplit(['\n', '\r']).next()).unwrap_or_default();
+        line.contains('\t') && line.trim_start().is_empty()
     }
 
     /// The node that begins with an event.
@@ -185,24 +206,34 @@ impl<'a> Builder<'a, '_> {
                 self.spend(text.len(), at)?;
                 (self.scalar(text, style, tag.as_deref(), at)?, anchor)
             }
-            Event::SequenceStart(_, anchor, tag) => {
+            Event::SequenceStart(style, anchor, tag) => {
                 untagged(tag.as_deref(), "seq", at)?;
-                (self.sequence()?, anchor)
+                (self.within(style, Self::sequence)?, anchor)
             }
-            Event::MappingStart(_, anchor, tag) => {
+            Event::MappingStart(style, anchor, tag) => {
                 untagged(tag.as_deref(), "map", at)?;
-                (self.mapping()?, anchor)
+                (self.within(style, Self::mapping)?, anchor)
             }
             Event::Alias(id) => (self.alias(id, at)?, 0),
-            _ => return Err(at.refused("not valid YAML")),
+            _ => return Err(at.refused(INVALID)),
         };
         let node = Node { at, value };
         if anchor == 0 {
             return Ok(node);
         }
+        self.spend(ANCHOR, at)?;
         let shared = Rc::new(Shared { node, cost: before - *self.budget });
         self.anchors.insert(anchor, Rc::clone(&shared));
         Ok(Node { at, value: Value::Shared(shared) })
+    }
+
+    /// Reads the inside of a list or mapping.
+    fn within<T>(&mut self, style: StructureStyle, inside: fn(&mut Self) -> T) -> T {
+        let outside = self.in_flow;
+        self.in_flow |= style == StructureStyle::Flow;
+        let read = inside(self);
+        self.in_flow = outside;
+        read
     }
 
     fn scalar(
@@ -213,10 +244,13 @@ impl<'a> Builder<'a, '_> {
         at: Mark,
     ) -> Result<Value<'a>, Unreadable> {
         untagged(tag, "str", at)?;
+        if style == ScalarStyle::Plain {
+            self.check_plain(&text, at)?;
+        }
         if tag.is_some() || style != ScalarStyle::Plain {
             return Ok(Value::Text(Text(text)));
         }
-        Ok(match (self.syntax, &*text) {
+        Ok(match (self.document.syntax, &*text) {
             (Syntax::Json, "null") => Value::Null,
             (Syntax::Json, "true" | "false") => Value::Bool,
             (Syntax::Json, number) => Value::Number(number.parse().unwrap_or(f64::NAN)),
@@ -232,6 +266,14 @@ impl<'a> Builder<'a, '_> {
                 Plain::Text => Value::Text(Text(text)),
             },
         })
+    }
+
+    /// YAML 1.2 allows these, kubectl does not.
+    fn check_plain(&self, text: &str, at: Mark) -> Result<(), Unreadable> {
+        if self.in_flow && (text.starts_with(':') || text.contains('?')) {
+            return Err(at.refused("a ? or : that has to be quoted within {} and []"));
+        }
+        Ok(())
     }
 
     fn sequence(&mut self) -> Result<Value<'a>, Unreadable> {
@@ -275,6 +317,7 @@ impl<'a> Builder<'a, '_> {
             // With an anchor it is a node that aliases refer to.
             Event::Scalar(text, ScalarStyle::Plain, 0, None) => {
                 self.spend(text.len(), at)?;
+                self.check_plain(&text, at)?;
                 scalar::key(text).map(Text).ok_or_else(|| at.refused(NO_KEY))
             }
             event => match self.node(event, at)?.value() {
