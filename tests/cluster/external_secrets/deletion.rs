@@ -117,7 +117,7 @@ async fn admin_port() -> Result<()> {
     eventually("an answer of the admin port", IN_TIME, || async {
         stage.refresh("kept").await?;
         let told = stage.events("kept").await?;
-        ensure!(told.iter().any(|event| event.contains("endpoint gave error 400")), "{told:#?}");
+        ensure!(told.iter().any(|event| event.contains("endpoint gave error 400 ")), "{told:#?}");
         Ok(Some(()))
     })
     .await?;

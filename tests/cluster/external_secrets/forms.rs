@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::stage::{Stage, edited};
 use crate::harness::{self, trial};
-use crate::scout::readme;
+use crate::scout::{block_of, readme};
 
 /// The tests of this file.
 pub(super) fn tests() -> Vec<Trial> {
@@ -14,6 +14,7 @@ pub(super) fn tests() -> Vec<Trial> {
         trial("external_secrets::a_property_is_read_as_readme_shows", a_property),
         trial("external_secrets::extract_takes_each_entry_of_a_secret", extract),
         trial("external_secrets::a_nested_key_leads_into_a_document", nested_key),
+        trial("external_secrets::the_ways_to_ask_that_the_page_shows_work", ways_to_ask),
         trial("external_secrets::several_secrets_fill_a_template", template),
         trial("external_secrets::the_ca_may_be_in_a_config_map", ca_in_a_config_map),
         trial("external_secrets::a_secret_store_serves_its_namespace", secret_store),
@@ -65,6 +66,27 @@ async fn nested_key() -> Result<()> {
     let spec = json!({ "data": [{ "secretKey": "admin", "remoteRef": { "key": key } }] });
     stage.external_secret("nested", spec).await?;
     ensure!(stage.filled("nested", "nested").await?.text("admin")? == "super secret+");
+    Ok(())
+}
+
+async fn ways_to_ask() -> Result<()> {
+    let stage = stage("ways").await?;
+    let document = br#"{"cokeSystem":{"secrets":{"adminCredentials":{"value":"deep"}}}}"#;
+    stage.serve("coca-cola.cluster-001", &[("namespaces", document)]).await?;
+    let page = include_str!("../../../docs/eso.md");
+    stage.apply(block_of(page, "eso-values")?).await?;
+    let secret = stage.filled("ways-to-ask", "ways-to-ask").await?;
+    let password = "correct horse \"battery\" staple";
+    for (entry, expected) in [
+        ("username", "scout"),
+        ("password", password),
+        ("value", "deep"),
+        ("nested", "deep"),
+        ("everything", r#"{"password":"correct horse \"battery\" staple","username":"scout"}"#),
+        ("url", "postgres://scout:correct+horse+%22battery%22+staple@db/app"),
+    ] {
+        ensure!(secret.text(entry)? == expected, "{entry}: {}", secret.text(entry)?);
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a field of JSON that is missing fails the test")]
 
+mod crafted;
 mod deletion;
 mod failures;
 mod force_sync;

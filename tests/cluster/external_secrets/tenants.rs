@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use super::crafted;
 use super::stage::{IN_TIME, Stage, edited};
 use crate::harness::{ControlPlane, Kubectl, Options, Parts, eventually, trial};
 use crate::scout::{Site, block_of, readme};
@@ -16,115 +17,12 @@ pub(super) fn tests() -> Vec<Trial> {
     vec![trial("external_secrets::no_tenant_climbs_over_the_wall", no_tenant_climbs_over_the_wall)]
 }
 
-/// Keys that lead to `NAMESPACE/db` if anything between the tenant and the API server takes them for
-/// more than a name. NAMESPACE is another tenant's.
-const KEYS: [&str; 72] = [
-    "NAMESPACE/db",
-    "/NAMESPACE/db",
-    "//NAMESPACE/db",
-    "../NAMESPACE/db",
-    "../../NAMESPACE/db",
-    "own/../../NAMESPACE/db",
-    "./../NAMESPACE/db",
-    "..\\NAMESPACE\\db",
-    "\\NAMESPACE\\db",
-    "%2fNAMESPACE%2fdb",
-    "..%2fNAMESPACE%2fdb",
-    "%2e%2e%2fNAMESPACE%2fdb",
-    "%2e%2e/NAMESPACE/db",
-    "..%252fNAMESPACE%252fdb",
-    "%252e%252e%252fNAMESPACE%252fdb",
-    "..%c0%afNAMESPACE%c0%afdb",
-    "..%uff0fNAMESPACE%uff0fdb",
-    "..／NAMESPACE／db",
-    "..\u{2215}NAMESPACE\u{2215}db",
-    "\u{2044}NAMESPACE\u{2044}db",
-    "\u{200b}/NAMESPACE/db",
-    "\u{feff}NAMESPACE/db",
-    "bd/\u{202e}NAMESPACE/db",
-    "&key=NAMESPACE/db",
-    "own&key=NAMESPACE/db",
-    "own&key=NAMESPACE%2Fdb",
-    "own%26key%3DNAMESPACE%2Fdb",
-    "own%2526key%253DNAMESPACE%252Fdb",
-    "own;key=NAMESPACE/db",
-    "own&path=password&key=NAMESPACE/db",
-    "own&property=password&key=NAMESPACE/db",
-    "own&namespace=NAMESPACE",
-    "own&encoding=base64&key=NAMESPACE/db",
-    "=&key=NAMESPACE/db",
-    "=own&key=NAMESPACE/db",
-    "&&key=NAMESPACE/db",
-    "key=NAMESPACE/db",
-    "key=NAMESPACE/db&path=password",
-    "key=NAMESPACE%2Fdb&path=password",
-    "key%3DNAMESPACE%2Fdb",
-    "key%3DNAMESPACE%2Fdb%26path%3Dpassword",
-    "key=own&key=NAMESPACE/db",
-    "key=key=NAMESPACE/db",
-    "key=key%3DNAMESPACE%2Fdb",
-    "&key=key=NAMESPACE/db&path=password",
-    "?key=NAMESPACE/db",
-    "own?key=NAMESPACE/db",
-    "own%3Fkey=NAMESPACE/db",
-    "#key=NAMESPACE/db",
-    "own#&key=NAMESPACE/db",
-    "#/../NAMESPACE/db",
-    "\nNAMESPACE/db",
-    "own\n&key=NAMESPACE/db",
-    "own\r\nHost: NAMESPACE\r\n\r\nGET /webhook?key=NAMESPACE/db",
-    "own HTTP/1.1\r\nX: ",
-    "own%0d%0a&key=NAMESPACE/db",
-    "own\u{0}/NAMESPACE/db",
-    "own%00/../NAMESPACE/db",
-    "\t/NAMESPACE/db",
-    " NAMESPACE/db",
-    "own NAMESPACE/db",
-    "+NAMESPACE/db",
-    "{{ \"NAMESPACE/db\" }}",
-    "{{ .remoteRef.namespace }}",
-    "{{ .jwt.token }}",
-    "}}NAMESPACE/db{{",
-    "\" }}&key=NAMESPACE/db{{ \"",
-    "${NAMESPACE}/db",
-    "@NAMESPACE/db",
-    ":NAMESPACE/db",
-    "*/db",
-    "https://localhost/webhook?key=NAMESPACE/db",
-];
-
-/// Properties of the tenant's own Secret that do the same.
-const PROPERTIES: [&str; 20] = [
-    "&key=NAMESPACE/db",
-    "password&key=NAMESPACE/db",
-    "password&key=NAMESPACE%2Fdb",
-    "password%26key%3DNAMESPACE%2Fdb",
-    "password%2526key%253DNAMESPACE%252Fdb",
-    "password#&key=NAMESPACE/db",
-    "password?key=NAMESPACE/db",
-    "password;key=NAMESPACE/db",
-    "password\n&key=NAMESPACE/db",
-    "password HTTP/1.1\r\nX: ",
-    "password\u{0}&key=NAMESPACE/db",
-    "key=NAMESPACE/db&path=password",
-    "../../NAMESPACE/db/password",
-    "/NAMESPACE/db",
-    "..NAMESPACE.db.password",
-    "..%2f..%2fNAMESPACE%2fdb",
-    "{{ .remoteRef.key }}",
-    "\" }}&key=NAMESPACE/db{{ \"",
-    "password+&key=NAMESPACE/db",
-    "／NAMESPACE／db",
-];
-
-/// Versions that do the same. The store passes them on.
-const VERSIONS: [&str; 6] = [
-    "&key=NAMESPACE/db",
-    "1&key=NAMESPACE/db",
-    "1%26key%3DNAMESPACE%2Fdb",
-    "#&key=NAMESPACE/db",
-    "\n&key=NAMESPACE/db",
-    "{{ \"&key=NAMESPACE/db\" }}",
+/// What tenants push: by the name of a field of the URL, and by which policy.
+const PUSHES: [(&str, &str); 4] = [
+    ("namespace", "Replace"),
+    ("namespace", "IfNotExists"),
+    ("key", "Replace"),
+    ("property", "Replace"),
 ];
 
 const SECRET: &str = "of the other tenant";
@@ -143,8 +41,10 @@ async fn no_tenant_climbs_over_the_wall() -> Result<()> {
     let tenants = Tenants::new(&plane).await?;
     let (a, b) = (&tenants.a, &tenants.b);
     let attempts = tenants.attempt().await?;
-    tenants.all_fail(attempts).await?;
+    tenants.all_fail("externalsecrets", attempts).await?;
     ensure!(tenants.stage.requests().len() >= attempts, "some never reached the service");
+    tenants.push().await?;
+    tenants.all_fail("pushsecrets", PUSHES.len()).await?;
     let targets = tenants.kubectl.run(&["get", "secrets", "-n", a, "-o", "json"]).await?;
     ensure!(!contains_value(&targets, SECRET)?, "{targets}");
 
@@ -216,15 +116,8 @@ impl Tenants {
 
     /// Creates an ExternalSecret in team-a for each attempt, and gives their number.
     async fn attempt(&self) -> Result<usize> {
-        let key = |key: &&str| json!({ "key": key });
-        let property = |property: &&str| json!({ "key": "own", "property": property });
-        let version = |version: &&str| json!({ "key": "own", "version": version });
-        let keys = KEYS.iter().map(key);
-        let all = keys.chain(PROPERTIES.iter().map(property)).chain(VERSIONS.iter().map(version));
         let mut items = Vec::new();
-        for (number, reference) in all.enumerate() {
-            let reference: Value =
-                serde_json::from_str(&reference.to_string().replace("NAMESPACE", &self.b))?;
+        for (number, reference) in crafted::references(&self.b)?.into_iter().enumerate() {
             // ESO makes the same URL for both.
             let spec = if number % 2 == 0 {
                 json!({ "data": [{ "secretKey": "a", "remoteRef": reference }] })
@@ -238,9 +131,32 @@ impl Tenants {
         Ok(items.len())
     }
 
+    /// Creates PushSecrets in team-a. What one pushes becomes a field of its store's URL, by the name
+    /// that the tenant chooses.
+    async fn push(&self) -> Result<()> {
+        let value = format!("--from-literal=value={}/db", self.b);
+        self.kubectl.run(&["create", "secret", "generic", "push", "-n", &self.a, &value]).await?;
+        for (number, (field, policy)) in PUSHES.iter().enumerate() {
+            let data = json!({ "secretKey": "value", "remoteRef": { "remoteKey": field } });
+            let manifest = json!({
+                "apiVersion": "external-secrets.io/v1alpha1",
+                "kind": "PushSecret",
+                "metadata": { "name": format!("push-{number}"), "namespace": self.a },
+                "spec": {
+                    "updatePolicy": policy,
+                    "secretStoreRefs": [{ "kind": "ClusterSecretStore", "name": "walled" }],
+                    "selector": { "secret": { "name": "push" } },
+                    "data": [{ "match": data }],
+                },
+            });
+            self.kubectl.run_with(&["create", "-f", "-"], &manifest.to_string()).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until ESO has asked for all of them, in vain.
-    async fn all_fail(&self, attempts: usize) -> Result<()> {
-        let get = ["get", "externalsecrets", "-n", &self.a, "-o", "json"];
+    async fn all_fail(&self, kind: &str, attempts: usize) -> Result<()> {
+        let get = ["get", kind, "-n", &self.a, "-o", "json"];
         let asked = eventually("an answer to each", IN_TIME, || async {
             let list: Value = serde_json::from_str(&self.kubectl.run(&get).await?)?;
             let items = list["items"].as_array().context("no items")?.iter();
