@@ -27,7 +27,7 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "token_valid",
-            "Whether the token would let its bearer in, at the last look",
+            "Whether the bearer of the token would be accepted, at the last check",
             self.valid.clone(),
         );
         let timestamps = [
@@ -57,7 +57,7 @@ impl Metrics {
         }
         registry.register(
             "previous_token_uses",
-            "Requests let in by the previous token",
+            "Requests accepted by the previous token",
             self.previous_uses.clone(),
         );
     }

@@ -2,7 +2,6 @@
 
 mod explain;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use kube::Config;
@@ -80,7 +79,7 @@ async fn load_kubeconfig(path: Option<PathBuf>) -> Result<Config, ConfigError> {
 }
 
 fn files_of_environment() -> Vec<PathBuf> {
-    let listed = std::env::var_os("KUBECONFIG").unwrap_or_else(OsString::new);
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let files: Vec<PathBuf> =
         std::env::split_paths(&listed).filter(|file| !file.as_os_str().is_empty()).collect();
     match std::env::home_dir() {

@@ -30,7 +30,7 @@ pub const SYMPTOMS: [(&str, &str, &str); 18] = [
     ),
     (
         "server gave HTTP response to HTTPS client",
-        "what listens there is not the service, and does not speak TLS",
+        "what listens there is not the service: it answers without TLS",
         "Correct the host and port of the store's URL",
     ),
     (

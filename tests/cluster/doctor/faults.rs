@@ -12,6 +12,8 @@ pub(super) async fn faults_of_the_token_are_found() -> Result<()> {
     let valid = format!("\"{}\"", ward.site.token);
     let expired = format!("\"{}\"", token(r#"{"exp":1}"#));
     let no_number = format!("\"{}\"", token(r#"{"exp":"1"}"#));
+    let twice = format!("\"{}\"", token(r#"{"exp":4102444800,"exp":4102444800}"#));
+    let milliseconds = format!("\"{}\"", token(r#"{"exp":4102444800000}"#));
     let newline = format!("\"{}\\n\"", ward.site.token);
     let forgotten = format!("{valid}\n  previous-token: {valid}");
     let until = |instant: &str| {
@@ -26,6 +28,8 @@ pub(super) async fn faults_of_the_token_are_found() -> Result<()> {
             (&valid, "\"opaque\"", "token-jwt store-token"),
             (&valid, &expired, "token-expiry"),
             (&valid, &no_number, "token-jwt"),
+            (&valid, &twice, "token-jwt"),
+            (&valid, &milliseconds, "token-expiry"),
             (&valid, &newline, "token-white-space"),
             ("external-secrets.io/type: webhook", "a: b", "token-eso-label"),
             (&valid, &forgotten, "token-previous"),
@@ -110,6 +114,16 @@ pub(super) async fn faults_of_a_store_are_found() -> Result<()> {
         ],
     )
     .await?;
+
+    // The parameter is named, by the store and by the ExternalSecret that asks it.
+    let whole = ward.manifest("store")?;
+    ward.put(&whole.replace("&property=", "&propety=")).await?;
+    let report = ward.doctor(&[]).await?;
+    ward.put(&whole).await?;
+    for check in ["store-parameters", "external-secret-reference"] {
+        let mut named = report.faults().filter(|fault| fault.check == check);
+        ensure!(named.any(|fault| fault.finding.contains("\"propety\"")), "{}", report.text);
+    }
 
     // ESO's own copy of the token, after a rotation that forgot it.
     let copy = ward
