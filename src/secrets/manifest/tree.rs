@@ -312,19 +312,24 @@ impl<'a> Builder<'a, '_> {
 
     fn key(&mut self, event: Event<'a>, at: Mark) -> Result<Text<'a>, Unreadable> {
         const NO_KEY: &str = "a key that is no text, number or boolean";
-        self.spend(VALUE, at)?;
-        match event {
-            // With an anchor it is a node that aliases refer to.
-            Event::Scalar(text, ScalarStyle::Plain, 0, None) => {
-                self.spend(text.len(), at)?;
-                self.check_plain(&text, at)?;
-                scalar::key(text).map(Text).ok_or_else(|| at.refused(NO_KEY))
-            }
+        let (text, style, tag) = match event {
+            Event::Scalar(text, style, 0, tag) => (text, style, tag),
+            // An alias, or what aliases refer to.
             event => match self.node(event, at)?.value() {
-                Value::Text(text) => Ok(text.clone()),
-                _ => Err(at.refused(NO_KEY)),
+                Value::Text(text) => return Ok(text.clone()),
+                _ => return Err(at.refused(NO_KEY)),
             },
+        };
+        self.spend(VALUE + text.len(), at)?;
+        untagged(tag.as_deref(), "str", at)?;
+        if style != ScalarStyle::Plain {
+            return Ok(Text(text));
         }
+        self.check_plain(&text, at)?;
+        if tag.is_some() {
+            return Ok(Text(text));
+        }
+        scalar::key(text).map(Text).ok_or_else(|| at.refused(NO_KEY))
     }
 
     fn alias(&mut self, id: usize, at: Mark) -> Result<Value<'a>, Unreadable> {
