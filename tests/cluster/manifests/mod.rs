@@ -121,9 +121,8 @@ async fn random_yaml_is_read_as_kubectl_reads_it() -> Result<()> {
     ];
     let mut random = fastrand::Rng::with_seed(14);
     let mut file = || {
-        let (begin, end) = STYLES[random.usize(..STYLES.len())];
-        let pieces: String =
-            (0..random.usize(..9)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
+        let (begin, end) = random.choice(STYLES).unwrap_or_default();
+        let pieces: String = (0..random.usize(..9)).filter_map(|_| random.choice(PIECES)).collect();
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: NAME}}\nstringData:\n  k: {begin}{pieces}{end}\n"
         )
