@@ -171,6 +171,11 @@ const REFUSED: &[(&str, &str)] = &[
         "of openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048",
         "a key of the type 1.2.840.113549.1.1.10",
     ),
+    (
+        "pair; openssl req -new -subj /CN=x -key tls.key -out csr; \
+         openssl x509 -req -in csr -signkey tls.key >tls.crt",
+        "certificate 1 is of X.509 version 1",
+    ),
     ("issued \"$p256\" '' -sha1", "certificate 1 is signed in a way that is not supported"),
     ("pair; openssl genpkey -algorithm ED25519 >>tls.key", "line 4 begins a second private key"),
     ("pair; cat tls.key >>tls.crt", "begins a private key"),

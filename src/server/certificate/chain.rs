@@ -5,6 +5,7 @@
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use x509_cert::Certificate;
+use x509_cert::certificate::Version;
 use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
 use x509_cert::der::{self, Decode, Encode, EncodeValue, Reader, SliceReader};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -20,6 +21,11 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 pub enum ChainError {
     #[error("certificate {number} (line {line}) is not X.509: {error}")]
     NotX509 { number: usize, line: usize, error: der::Error },
+    #[error(
+        "certificate 1 is of X.509 version 1 and names no host: have it issued with a \
+         subjectAltName"
+    )]
+    Version1,
     #[error(
         "certificate {number} has an RSA key of {bits} bits, and 2048 to 8192 are supported: have \
          it issued for another key"
@@ -56,7 +62,8 @@ pub struct Link {
 /// Parses the certificates.
 ///
 /// # Errors
-/// Where one is not X.509, or has an RSA key that is too small or too large.
+/// Where one is not X.509, or has an RSA key that is too small or too large, or the first has no
+/// extensions.
 pub fn parse(chain: &[PemCertificate]) -> Result<Vec<Link>, ChainError> {
     (1..).zip(chain).map(|(number, found)| Link::new(number, found)).collect()
 }
@@ -77,6 +84,9 @@ impl Link {
         let not_x509 = |error| ChainError::NotX509 { number, line, error };
         let certificate = Certificate::from_der(&found.der).map_err(not_x509)?;
         let signed = signed_part(&found.der).map_err(not_x509)?.to_vec();
+        if number == 1 && certificate.tbs_certificate().version() == Version::V1 {
+            return Err(ChainError::Version1);
+        }
         let spki = certificate.tbs_certificate().subject_public_key_info();
         if spki.algorithm.oid == RSA {
             let bits = rsa_bits(spki).map_err(not_x509)?;
