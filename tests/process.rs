@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
@@ -45,6 +45,7 @@ fn main() {
         trial("a_clock_that_jumps_by_an_hour_is_followed", &["faketime"], clock_jumps),
         trial("the_doctor_looks_at_a_folder_and_shows_no_value", &[], doctor),
         trial("the_doctor_names_a_torn_manifest_and_needs_no_reader", &[], doctor_unread),
+        trial("a_manifest_that_stays_bad_is_one_warning", &[], bad_token_manifest),
         on_fuse("a_file_system_that_hangs_holds_up_reads_alone", hanging_file_system),
     ];
     libtest_mimic::run(&arguments, trials).exit();
@@ -65,6 +66,27 @@ fn trial(name: &'static str, programs: &[&'static str], test: fn()) -> Trial {
         None => trial(name.to_owned()),
         Some(program) => trial(format!("{name} (needs {program})")).with_ignored_flag(true),
     }
+}
+
+fn bad_token_manifest() {
+    let site = Site::new();
+    let good = fs::read_to_string(site.path("secrets/jwt-token.yaml")).unwrap();
+    let entry = good.lines().last().unwrap();
+    let bad = good.replace("stringData", "data").replace(entry, "  token: 'hunter2***'");
+    fs::write(site.path("secrets/jwt-token.yaml"), bad).unwrap();
+    let mut running = Running::start(&mut site.serve());
+    for _ in 0..20 {
+        let answer = site.get(&mut running, "/webhook?key=a", &site.token);
+        assert_eq!((answer.status, answer.reason.as_deref()), (500, Some("invalid-data")));
+    }
+    let message = "an entry of a Secret is not base64";
+    let lines = running.log().into_iter().filter(|line| line["message"] == message);
+    let lines: Vec<_> = lines.map(|line| line.to_string()).collect();
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    for part in ["secrets/jwt-token.yaml", "default/jwt-token", "data.token", "line 7"] {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    assert!(!running.lines().join("\n").contains("hunter2"));
 }
 
 /// Gives the program that follows a file system at `hang` that never answers: nobody serves it.
@@ -98,9 +120,19 @@ fn hanging_file_system() {
     command.env("VSECM_SCOUT_SHUTDOWN_DELAY", "0s");
     let mut running = Running::start(&mut command);
     let path = "/webhook?key=a&property=value";
-    assert_eq!(site.get(&mut running, path, &site.token).status, 200);
+    fs::create_dir(site.path("well")).unwrap();
+    symlink("well", site.path("via")).unwrap();
+    site.write("b", "", "k: v");
+    fs::rename(site.path("secrets/b.yaml"), site.path("well/b.yaml")).unwrap();
+    symlink("../via/b.yaml", site.path("secrets/b.yaml")).unwrap();
+    // Until the times of all files are old enough to be believed.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        assert_eq!(site.get(&mut running, path, &site.token).status, 200);
+    }
 
-    symlink("../hang/file", site.path("secrets/b.yaml")).unwrap();
+    symlink("hang", site.path("via.new")).unwrap();
+    fs::rename(site.path("via.new"), site.path("via")).unwrap();
     let address = running.address(HTTPS);
     let asked: Vec<_> = std::thread::scope(|scope| {
         // More than threads that serve.
