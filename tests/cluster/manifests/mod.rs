@@ -1,6 +1,7 @@
 //! A folder of manifests against the oracle: what kubectl and the API server make of the same files.
 
 mod cases;
+mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,18 +48,18 @@ async fn a_folder_reads_what_kubectl_creates_and_refuses_what_it_refuses() -> Re
     let lines = cases::LINES.iter().map(|lines| format!("{head}}}\n{lines}\n"));
     let fields =
         cases::METADATA.iter().map(|field| format!("{head}, {field}}}\nstringData: {{k: v}}\n"));
-    let files = entries.chain(lines).chain(fields).chain(cases::files()).collect();
+    let files = entries.chain(lines).chain(fields).chain(files::files()).collect();
     agree(compare("manifests-table", files).await?)
 }
 
 async fn a_folder_differs_from_kubectl_only_on_purpose() -> Result<()> {
-    let (reasons, files): (Vec<_>, Vec<_>) = cases::refused_on_purpose().into_iter().unzip();
+    let (reasons, files): (Vec<_>, Vec<_>) = files::refused_on_purpose().into_iter().unzip();
     for (reason, (file, kubectl, folder)) in
         reasons.iter().zip(compare("manifests-refused", files).await?)
     {
         ensure!(kubectl.is_ok() && folder.is_err(), "{reason}: {file}\n{kubectl:?}\n{folder:?}");
     }
-    let (reasons, files): (Vec<_>, Vec<_>) = cases::read_on_purpose().into_iter().unzip();
+    let (reasons, files): (Vec<_>, Vec<_>) = files::read_on_purpose().into_iter().unzip();
     for (reason, (file, kubectl, folder)) in
         reasons.iter().zip(compare("manifests-read", files).await?)
     {
@@ -121,9 +122,8 @@ async fn random_yaml_is_read_as_kubectl_reads_it() -> Result<()> {
     ];
     let mut random = fastrand::Rng::with_seed(14);
     let mut file = || {
-        let (begin, end) = STYLES[random.usize(..STYLES.len())];
-        let pieces: String =
-            (0..random.usize(..9)).map(|_| PIECES[random.usize(..PIECES.len())]).collect();
+        let (begin, end) = random.choice(STYLES).unwrap_or_default();
+        let pieces: String = (0..random.usize(..9)).filter_map(|_| random.choice(PIECES)).collect();
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: NAME}}\nstringData:\n  k: {begin}{pieces}{end}\n"
         )
