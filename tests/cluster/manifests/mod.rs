@@ -1,6 +1,7 @@
 //! A folder of manifests against the oracle: what kubectl and the API server make of the same files.
 
 mod cases;
+mod files;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,18 +48,18 @@ async fn a_folder_reads_what_kubectl_creates_and_refuses_what_it_refuses() -> Re
     let lines = cases::LINES.iter().map(|lines| format!("{head}}}\n{lines}\n"));
     let fields =
         cases::METADATA.iter().map(|field| format!("{head}, {field}}}\nstringData: {{k: v}}\n"));
-    let files = entries.chain(lines).chain(fields).chain(cases::files()).collect();
+    let files = entries.chain(lines).chain(fields).chain(files::files()).collect();
     agree(compare("manifests-table", files).await?)
 }
 
 async fn a_folder_differs_from_kubectl_only_on_purpose() -> Result<()> {
-    let (reasons, files): (Vec<_>, Vec<_>) = cases::refused_on_purpose().into_iter().unzip();
+    let (reasons, files): (Vec<_>, Vec<_>) = files::refused_on_purpose().into_iter().unzip();
     for (reason, (file, kubectl, folder)) in
         reasons.iter().zip(compare("manifests-refused", files).await?)
     {
         ensure!(kubectl.is_ok() && folder.is_err(), "{reason}: {file}\n{kubectl:?}\n{folder:?}");
     }
-    let (reasons, files): (Vec<_>, Vec<_>) = cases::read_on_purpose().into_iter().unzip();
+    let (reasons, files): (Vec<_>, Vec<_>) = files::read_on_purpose().into_iter().unzip();
     for (reason, (file, kubectl, folder)) in
         reasons.iter().zip(compare("manifests-read", files).await?)
     {
