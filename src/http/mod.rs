@@ -1,5 +1,6 @@
 //! From an HTTP request to an HTTP response; sockets and TLS lie outside.
 
+pub mod accept;
 pub mod admin;
 mod admission;
 pub mod answer;
@@ -7,6 +8,7 @@ mod audit;
 mod body;
 pub mod code;
 mod connection;
+pub mod host;
 mod in_flight;
 mod metrics;
 pub mod problem;

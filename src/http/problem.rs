@@ -30,7 +30,7 @@ impl From<Code> for Problem {
 }
 
 impl Problem {
-    fn with_detail(code: Code, detail: Option<String>) -> Self {
+    pub(super) fn with_detail(code: Code, detail: Option<String>) -> Self {
         Self { detail, ..code.into() }
     }
 
