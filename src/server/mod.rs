@@ -3,6 +3,7 @@
 pub mod certificate;
 mod connection;
 mod connections;
+mod lingering;
 mod listener;
 mod metrics;
 pub mod open_files;
