@@ -6,7 +6,7 @@ mod support;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -21,7 +21,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::client::TlsStream;
-use vsecm_scout::server::{Drain, Limits};
+use vsecm_scout::server::{Drain, Ended, Limits};
 
 /// More than the kernel's buffers of a connection hold.
 const BIG: usize = 4 << 20;
@@ -310,16 +310,95 @@ async fn heads_that_another_server_could_read_otherwise_are_400_and_the_end() {
         "GET /webhook HTTP/1.1\r\nHost: x\r\nX-Folded: a\r\n b\r\n",
         "GET /webhook HTTP/1.1\r\nHost : x\r\n",
         "GET /webhook HTTP/1.1\r\n",
-        "GET /webhook HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\r\nHost: x\r\n",
+        "GET /webhook HTTP/1.0\r\nHost: x\r\nHost: x\r\n",
+        "GET /webhook HTTP/1.1\r\nHost:\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: user@x\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x, y\r\n",
+        "GET /webhook HTTP/1.1\r\nHost: x\0\r\n",
+        "GET https://x/webhook HTTP/1.1\r\nHost: x:port\r\n",
+        "GET https://user@x/webhook HTTP/1.1\r\nHost: x\r\n",
     ] {
         let mut stream = connect(&running).await;
         stream.write_all(format!("{head}\r\n0\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap();
         let answer = String::from_utf8_lossy(&answer);
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 4").count(), 1, "{head:?}: {answer}");
+        let version = &answer[..8];
+        assert!(answer.starts_with(&format!("{version} 400 ")), "{head:?}: {answer}");
+        let answers = answer.matches(&format!("{version} 4")).count();
+        assert_eq!(answers, 1, "{head:?}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn an_http2_head_of_any_size_is_refused_and_its_client_may_send_the_rest() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    // A literal field whose value goes on and on, not indexed.
+    let begin = [0x82, 0, 1, b'a', 0x7f, 0xff, 0xff, 0x7f];
+    let begin = frames::frame(frames::HEADERS, 0, 1, &begin);
+    let go_on = frames::frame(frames::CONTINUATION, 0, 1, &[b'x'; 16 * 1024]);
+    for _ in 0..20 {
+        let mut stream = frames::connect(running.roots.clone(), running.address).await;
+        stream.write_all(&[&begin[..], &go_on.repeat(8)].concat()).await.unwrap();
+        let said = frames::until_closed(&mut stream).await;
+        assert!(frames::has(&said, frames::GOAWAY));
+        for _ in 8..64 {
+            stream.write_all(&go_on).await.expect("the server reads on");
+        }
+    }
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+/// A client that was refused in the middle of its head, has read that, and keeps its side open.
+async fn refused(running: &Running) -> TlsStream<TcpStream> {
+    let mut stream = connect(running).await;
+    stream.write_all(&[b'x'; 64 * 1024]).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 4"));
+    stream
+}
+
+#[tokio::test]
+async fn a_refused_client_that_goes_on_sending_makes_room_at_the_cap_and_is_closed_in_time() {
+    let site = Site::new();
+    let running = site.start(at_most(1));
+    let mut lingering = refused(&running).await;
+    lingering.write_all(b"more").await.unwrap();
+    assert_eq!(site.get(&running).await.unwrap(), 200);
+    assert_eq!(running.closed("made-room"), 1.0);
+
+    let mut lingering = refused(&running).await;
+    let sends_on = async {
+        while lingering.write_all(b"more").await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, sends_on).await.expect("its time is bounded");
+}
+
+#[tokio::test]
+async fn a_refused_client_that_keeps_its_side_open_does_not_hold_up_the_end() {
+    let mut running = Site::new().start(LIMITS);
+    let _lingering = refused(&running).await;
+    running.stop();
+    assert_eq!(timeout(SOON, running.ended()).await.unwrap(), Ended::Drained);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_at_once_also_where_its_client_keeps_it() {
+    let site = Site::new();
+    let running = site.start(SHORT_LIMITS);
+    let mut sender = client::http1_on(connect(&running).await).await.unwrap();
+    let answer = client::send(&mut sender, client::request("/webhook", "opaque")).await;
+    assert_eq!(answer.unwrap().status, 401);
+    let mut idle = connect(&running).await;
+    let _ = timeout(SOON, idle.read(&mut [0])).await.unwrap();
+    let told = Instant::now();
+    eventually("both are closed", async || running.closed("idle") == 2.0).await;
+    assert!(told.elapsed() < SHORT_LIMITS.header, "{:?}", told.elapsed());
 }
 
 #[tokio::test]

@@ -86,6 +86,11 @@ async fn every_code_and_status_exists_at_zero_from_the_start() {
 async fn each_request_is_counted_once_by_its_status_and_reason() {
     let site = Site::new();
     site.store.set("default/gone", Behaviour::Fails(ReadError::NotFound));
+    let mut bad = client::request("/webhook?key=a", &site.token).map(Body::new);
+    bad.headers_mut().insert("host", "a b".parse().unwrap());
+    assert_eq!(site.ask(bad).await.status, 400);
+    assert_eq!(site.requests(400, "malformed-host"), 1.0);
+    assert_eq!(site.all_requests(), (1.0, 1.0));
     for (path, status, reason) in [
         ("/webhook?key=a", 200, "ok"),
         ("/webhook?key=gone", 404, "no-such-secret"),
@@ -196,28 +201,42 @@ async fn whatever_is_asked_the_series_stay_the_same_and_tell_no_secret() {
 }
 
 #[tokio::test]
-async fn metrics_come_in_openmetrics_for_who_asks_and_else_in_the_text_format() {
+async fn metrics_come_in_the_format_that_a_scraper_prefers() {
     let registry = router_for(Arc::new(Scripted::default()), 512).1;
     let router = http::admin::router(Arc::default(), registry);
-    let scrape = async |accept: Option<&str>| {
-        let mut request = Request::get("/metrics");
-        if let Some(accept) = accept {
-            request = request.header("accept", accept);
+    let scrape = async |accept: &[&str]| {
+        let mut request = Request::get("/metrics").header("host", "x");
+        for line in accept {
+            request = request.header("accept", *line);
         }
         let request = request.body(Body::empty()).unwrap();
         client::read(router.clone().oneshot(request).await.unwrap()).await.unwrap()
     };
-    // What Prometheus 2.42 sends.
-    let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
-                      version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
-    let answer = scrape(Some(prometheus)).await;
-    let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some(openmetrics)));
-    assert!(answer.text().contains("# TYPE vsecm_scout_requests counter\n"));
-    assert!(answer.text().ends_with("# EOF\n"));
-    let samples = series(answer.text());
-
-    for accept in [None, Some("*/*"), Some("text/plain")] {
+    for accept in [
+        // What Prometheus sends: 2.42, and 3.
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
+         version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+         application/openmetrics-text;version=0.0.1;q=0.5,\
+         text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,\
+         */*;q=0.2",
+        "application/openmetrics-text",
+    ] {
+        let answer = scrape(&[accept]).await;
+        let openmetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(openmetrics)));
+        assert!(answer.text().contains("# TYPE vsecm_scout_requests counter\n"));
+        assert!(answer.text().ends_with("# EOF\n"));
+    }
+    let samples = series(scrape(&["application/openmetrics-text"]).await.text());
+    for accept in [
+        &[][..],
+        &["*/*"],
+        &["text/plain"],
+        &["application/openmetrics-text;q=0", "*/*"],
+        &["application/openmetrics-text;q=0.2", "text/plain;version=0.0.4;q=0.3"],
+        &["application/openmetrics-text;version=0.0.1", "text/plain;q=0.1"],
+    ] {
         let answer = scrape(accept).await;
         let plain = "text/plain; version=0.0.4; charset=utf-8";
         assert_eq!((answer.status, answer.header("content-type")), (200, Some(plain)));

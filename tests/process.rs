@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "process/refusals.rs"]
+mod refusals;
 mod support;
 
 use std::fs;
@@ -39,6 +41,8 @@ fn main() {
         trial("each_request_leaves_one_line_and_no_secret", &[], audit_lines),
         trial("the_text_form_has_the_same_fields", &[], audit_text),
         trial("a_level_for_one_target_leaves_the_others", &[], levels),
+        trial("a_refusal_over_http1_reaches_who_is_still_sending", &["curl"], refusals::over_http1),
+        trial("a_refusal_over_http2_reaches_who_is_still_sending", &["curl"], refusals::over_http2),
         trial("who_does_not_speak_tls_is_no_warning", &[], no_tls),
         trial("an_expired_certificate_is_told_loudly", &[], expired_certificate),
         trial("requests_that_a_grace_or_a_second_signal_cuts_off_leave_lines", &["kill"], cut_off),
@@ -368,7 +372,7 @@ fn readiness() {
     running.find("warning that the token never expires", |line| {
         line["message"].as_str()?.contains("no exp").then_some(())
     });
-    assert_eq!(admin(&mut running, "/other").0, 404);
+    assert_eq!(admin(&mut running, "/other").0, 400);
 }
 
 fn certificate_swap() {

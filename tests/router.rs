@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http_body_util::Full;
-use hyper::Request;
+use hyper::{Request, Version};
 use support::client::{self, Answer};
 use support::service::router as router_over;
 use support::store::{Behaviour, Scripted, secret, served};
 use support::token::{token, with_header};
 use tower::ServiceExt;
+use vsecm_scout::http;
 use vsecm_scout::secrets::{ReadError, Secret};
 
 const TOKEN: &str = "default/jwt-token";
@@ -366,6 +367,108 @@ async fn the_checks_come_in_their_order() {
         ask(&store, faulty("POST", "/webhook", &none, "")).await.header("allow"),
         Some("GET, HEAD")
     );
+}
+
+#[tokio::test]
+async fn a_request_names_one_valid_host_before_its_path_is_looked_at() {
+    let (store, _) = source();
+    let request = |version, target: &str, hosts: &[&str]| {
+        let request = Request::builder().version(version).uri(target).method("POST");
+        let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
+        request.body(Body::empty()).unwrap()
+    };
+    let (http10, http11, http2) = (Version::HTTP_10, Version::HTTP_11, Version::HTTP_2);
+    for (version, target, hosts, valid) in [
+        (http11, "/other", &["x"][..], true),
+        (http11, "/other", &["[::1]:8443"], true),
+        (http11, "/other", &[], false),
+        (http11, "/other", &[""], false),
+        (http11, "/other", &["user@x"], false),
+        (http11, "/other", &["x", "x"], false),
+        (http10, "/other", &[], true),
+        (http10, "/other", &["a b"], false),
+        (http10, "/other", &["x", "x"], false),
+        // An absolute target counts in the place of `Host`, which must be there and be a host.
+        (http11, "https://x/other", &["y"], true),
+        (http11, "https://x/other", &[], false),
+        (http11, "https://x/other", &["y/"], false),
+        (http11, "https://user@x/other", &["x"], false),
+        (http2, "https://x/other", &[], true),
+        (http2, "https://x/other", &["X:443"], true),
+        (http2, "https://x:8443/other", &["x:8443"], true),
+        (http2, "/other", &["x"], true),
+        (http2, "https://x/other", &["y"], false),
+        (http2, "https://x:8443/other", &["x"], false),
+        (http2, "https://x/other", &["x", "x"], false),
+        (http2, "https://x/other", &[""], false),
+        (http2, "https://user@x/other", &[], false),
+        (http2, "/other", &["x y"], false),
+        (http2, "/other", &[], false),
+    ] {
+        let answer = ask(&store, request(version, target, hosts)).await;
+        check_problem(&answer, 400, if valid { "unknown-path" } else { "malformed-host" });
+        let admin = http::admin::router(Arc::default(), Arc::default());
+        let answer = admin.oneshot(request(version, target, hosts)).await.unwrap();
+        let answer = client::read(answer).await.unwrap();
+        assert_eq!(answer.code(), if valid { "unknown-path" } else { "malformed-host" });
+    }
+    assert_eq!(store.reads(), 0);
+}
+
+#[tokio::test]
+async fn nothing_on_the_admin_port_is_a_404_or_looks_like_a_secret() {
+    let router = http::admin::router(Arc::default(), Arc::default());
+    let ask = async |method: &str, target: &str| {
+        let request = Request::builder().method(method).uri(target).header("host", "x");
+        let request = request.body(Body::empty()).unwrap();
+        client::read(router.clone().oneshot(request).await.unwrap()).await.unwrap()
+    };
+    for method in
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW"]
+    {
+        for target in [
+            "/webhook?key=a",
+            "/webhook",
+            "/",
+            "//",
+            "/other",
+            "/livez/",
+            "/livez/etcd",
+            "/LIVEZ",
+            "/%6civez",
+            "/livez%2f",
+            "/./livez",
+            "/metrics/x",
+            "/healthz",
+            "/{*path}",
+            "/%ff%00",
+            "*",
+            "https://x/webhook",
+            "https://x",
+        ] {
+            let answer = ask(method, target).await;
+            assert_eq!(answer.status, 400, "{method} {target}");
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            if method != "HEAD" {
+                assert_eq!(answer.code(), "unknown-path", "{method} {target}");
+                assert!(answer.text().contains("this is the admin port"));
+            }
+        }
+        for (target, status) in [("/livez", 200), ("/readyz?verbose", 503), ("/metrics", 200)] {
+            let answer = ask(method, target).await;
+            match method {
+                "GET" | "HEAD" => assert_eq!(answer.status, status, "{method} {target}"),
+                _ => {
+                    assert_eq!(
+                        (answer.status, answer.code().as_str()),
+                        (405, "method-not-allowed")
+                    );
+                    let allowed: Vec<_> = answer.headers.get_all("allow").iter().collect();
+                    assert_eq!(allowed, ["GET, HEAD"], "{method} {target}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use vsecm_scout::server::{Drain, Ended};
 
+/// The longest head.
+const MAX_HEAD: usize = 16 * 1024;
+
 /// The serial-bearing certificate that the server shows.
 async fn certificate(running: &Running) -> Vec<u8> {
     let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
@@ -127,17 +130,17 @@ async fn http2_is_answered_alike() {
     let running = site.start(LIMITS);
     let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
     let mut sender = client::http2_on(stream).await;
-    let mut ask = async |path: &str, token: &str, body: &'static str| {
+    let mut ask = async |path: &str, token: &str, body: &str| {
         let request = Request::get(format!("https://localhost{path}"))
             .header("authorization", format!("Bearer {token}"))
-            .body(Full::<Bytes>::from(body))
+            .body(Full::<Bytes>::from(body.to_owned()))
             .unwrap();
         client::read(sender.send_request(request).await.unwrap()).await
     };
     let answer = ask("/webhook?key=a&property=v", &site.token, "").await.unwrap();
     assert_eq!((answer.status, answer.text()), (200, "\"value\""));
     assert_eq!(ask("/webhook?key=none", &site.token, "").await.unwrap().code(), "no-such-secret");
-    let refused = ask("/webhook?key=a", &site.token, "body").await.unwrap();
+    let refused = ask("/webhook?key=a", &site.token, &"x".repeat(2 << 20)).await.unwrap();
     assert_eq!(refused.code(), "body-not-allowed");
     eventually("the connection ends after a body", || std::future::ready(sender.is_closed())).await;
 }
@@ -163,23 +166,70 @@ async fn a_body_over_http1_ends_the_connection() {
 async fn heads_beyond_the_limit_are_refused() {
     let site = Site::new();
     let running = site.start(LIMITS);
-    let long = "x".repeat(64 * 1024);
-    for (head, statuses) in [
-        (format!("GET /webhook?key={long} HTTP/1.1\r\nHost: x\r\n\r\n"), ["414", "431"]),
-        (
-            format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {long}\r\n\r\n"),
-            ["431", "431"],
-        ),
-    ] {
+    let status = async |head: String| {
         let stream = Offer::new(running.roots.clone(), &[]).connect(running.address).await.unwrap();
         let (mut reader, mut writer) = tokio::io::split(stream);
         let write = tokio::spawn(async move { writer.write_all(head.as_bytes()).await });
         let mut answer = [0; 12];
         reader.read_exact(&mut answer).await.unwrap();
-        assert!(statuses.contains(&std::str::from_utf8(&answer[9..]).unwrap()), "{answer:?}");
         let _ = write.await;
+        String::from_utf8_lossy(&answer[9..]).into_owned()
+    };
+    let with = |before: &str, after: &str, size: usize| {
+        let filler = "x".repeat(size - before.len() - after.len());
+        format!("{before}{filler}{after}")
+    };
+    let url = |size| with("GET /webhook?key=", " HTTP/1.1\r\nHost: x\r\n\r\n", size);
+    let bearer = "GET /webhook HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ";
+    let header = |size| with(bearer, "\r\n\r\n", size);
+    for (head, expected) in [
+        (url(8 * 1024), "401"),
+        (url(8 * 1024 + 256), "414"),
+        (url(MAX_HEAD), "414"),
+        (url(MAX_HEAD + 1), "431"),
+        (url(64 * 1024), "431"),
+        (url(1024 * 1024), "431"),
+        (header(MAX_HEAD), "401"),
+        (header(MAX_HEAD + 1), "431"),
+        (header(64 * 1024), "431"),
+        (header(1024 * 1024), "431"),
+    ] {
+        let size = head.len();
+        assert_eq!(status(head).await, expected, "{size}");
     }
     assert_eq!(site.get(&running).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn http2_heads_beyond_the_limit_are_refused_and_the_connection_lives() {
+    let site = Site::new();
+    let running = site.start(LIMITS);
+    let stream = Offer::new(running.roots.clone(), &["h2"]).connect(running.address).await.unwrap();
+    let mut sender = client::http2_on(stream).await;
+    let mut ask = async |fields: usize, size: usize, path: &str| {
+        let mut request = Request::get(format!("https://localhost{path}"));
+        for field in 0..fields {
+            request = request.header(format!("x-{field}"), "x".repeat(size / fields));
+        }
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        sender.send_request(request).await.unwrap().status().as_u16()
+    };
+    let long = format!("/webhook?key={}", "x".repeat(20 * 1024));
+    for (fields, size, path, status) in [
+        (1, 15 * 1024, "/webhook", 401),
+        (1, MAX_HEAD, "/webhook", 431),
+        (3, 20 * 1024, "/webhook", 431),
+        (5, 40 * 1024, "/webhook", 431),
+        (1, 64 * 1024, "/webhook", 431),
+        (9, 64 * 1024, "/webhook", 431),
+        (2, 100 * 1024, "/webhook", 431),
+        // Small fields are counted with what each of them costs.
+        (400, 4000, "/webhook", 431),
+        (1, 1, long.as_str(), 431),
+        (1, 1, "/webhook", 401),
+    ] {
+        assert_eq!(ask(fields, size, path).await, status, "{fields} {size}");
+    }
 }
 
 #[tokio::test]

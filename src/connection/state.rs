@@ -38,6 +38,7 @@ struct State {
     requests: BTreeMap<u64, Option<Instant>>,
     arrived: u64,
     accepted: bool,
+    has_last_answer: bool,
     idle_since: Instant,
 }
 
@@ -79,6 +80,7 @@ impl Connection {
             requests: BTreeMap::new(),
             arrived: 0,
             accepted: false,
+            has_last_answer: false,
             idle_since: opened,
         });
         let peer_text = peer.to_string();
@@ -130,6 +132,18 @@ impl Connection {
     /// Notes that a caller was let in on it.
     pub fn note_accepted(&self) {
         self.state().accepted = true;
+    }
+
+    /// Notes that an answer is the last one.
+    pub fn note_last_answer(&self) {
+        self.state().has_last_answer = true;
+    }
+
+    /// Whether an answer was given after which the connection ends: its client may not have read it
+    /// yet. One that ends without a request has none.
+    #[must_use]
+    pub fn has_last_answer(&self) -> bool {
+        self.state().has_last_answer
     }
 
     /// Whether a request is under way.

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use super::accept::{self, Offer};
 use crate::document::{self, Value, WalkError};
 use crate::query::{Encoding, Query};
 use crate::secrets::{Place, Secret};
@@ -21,6 +22,12 @@ pub enum Form {
     /// `application/octet-stream`: one value's bytes.
     Raw,
 }
+
+/// RFC 8259 knows no parameters, and says that a `charset` has no effect.
+const JSON: Offer =
+    Offer { kind: "application", subkind: "json", parameters: &[("charset", Some("utf-8"))] };
+
+const RAW: Offer = Offer { kind: "application", subkind: "octet-stream", parameters: &[] };
 
 /// Why there is no value to answer with, though the Secret is there. It names what was asked
 /// for, never what is stored.
@@ -41,27 +48,13 @@ pub enum AnswerError<'a> {
 }
 
 impl Form {
-    /// Raw where `application/octet-stream` is named in so many words, JSON otherwise: an
-    /// `Accept` that cannot be met is no error (RFC 9110, section 12.5.1, allows that).
+    /// What a client prefers. It never gets a 406: JSON answers an `Accept` that cannot be met (RFC
+    /// 9110, section 12.5.1, allows that).
     #[must_use]
     pub fn wanted(headers: &HeaderMap) -> Self {
-        let accepts =
-            headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let raw = accepts.flat_map(|accept| accept.split(',')).any(names_raw);
-        if raw { Self::Raw } else { Self::Json }
+        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        if accept::prefers(lines, RAW, JSON) { Self::Raw } else { Self::Json }
     }
-}
-
-/// Whether one media range of `Accept` is `application/octet-stream` with a weight above 0.
-fn names_raw(range: &str) -> bool {
-    let mut parts = range.split(';').map(str::trim);
-    let named =
-        parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/octet-stream"));
-    let weight = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim_end().eq_ignore_ascii_case("q").then(|| value.trim_start().parse::<f32>())
-    });
-    named && weight.is_none_or(|weight| weight.is_ok_and(|weight| weight > 0.0))
 }
 
 /// What answers a query, before it is written.
@@ -268,20 +261,17 @@ mod tests {
     #[test]
     fn raw_bytes_are_sent_only_where_they_are_asked_for_by_name() {
         for (accept, form) in [
-            (&["application/octet-stream"][..], Form::Raw),
-            (&["Application/Octet-Stream;q=0.1"], Form::Raw),
-            (&["text/html", "a/b, application/octet-stream ; Q=1"], Form::Raw),
-            (&["application/octet-stream;q=0"], Form::Json),
-            (&["application/octet-stream;q=0.000"], Form::Json),
-            (&["application/octet-stream;q=x"], Form::Json),
-            (&["application/*", "*/*"], Form::Json),
-            (&["application/xml"], Form::Json),
-            (&[""], Form::Json),
+            (&[&b"application/octet-stream"[..]][..], Form::Raw),
+            (&[b"text/html;q=0.1", b"application/octet-stream;q=0.5, */*;q=0.5"], Form::Raw),
+            (&[b"application/json;charset=utf-8", b"application/octet-stream"], Form::Json),
+            (&[b"*/*"], Form::Json),
+            (&[b"text/html"], Form::Json),
+            (&[b"\xff", b"application/octet-stream"], Form::Raw),
             (&[], Form::Json),
         ] {
             let mut headers = HeaderMap::new();
             for value in accept {
-                headers.append(header::ACCEPT, HeaderValue::from_static(value));
+                headers.append(header::ACCEPT, HeaderValue::from_bytes(value).unwrap());
             }
             assert_eq!(Form::wanted(&headers), form, "{accept:?}");
         }

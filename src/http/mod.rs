@@ -1,9 +1,11 @@
 //! From an HTTP request to an HTTP response; sockets and TLS lie outside.
 
+pub mod accept;
 pub mod admin;
 pub mod answer;
 mod audit;
 mod body;
+pub mod host;
 mod metrics;
 mod pipeline;
 mod problem_json;

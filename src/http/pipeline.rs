@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::HttpBody;
 use axum::extract::Request;
+use axum::http::Version;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -13,7 +14,7 @@ use futures_util::FutureExt;
 use super::audit::{AuditRecord, RequestIds};
 use super::body::Held;
 use super::metrics::{Metrics, Outcome};
-use super::soundness;
+use super::soundness::check_head;
 use super::webhook::Endpoint;
 use crate::connection::{Connection, InFlight};
 use crate::problem::{Code, Problem};
@@ -58,7 +59,8 @@ impl Pipeline {
             Ok(response) => (response, Outcome::Served),
             Err(problem) => {
                 let code = problem.code;
-                if let Some(connection) = connection.filter(|_| ends_connection(code)) {
+                if let Some(connection) = connection.filter(|_| ends_connection(code, head.version))
+                {
                     connection.close();
                 }
                 (problem.into_response(), Outcome::Refused(code))
@@ -75,7 +77,7 @@ impl Pipeline {
         has_body: bool,
         has_room: bool,
     ) -> Result<Response, Problem> {
-        soundness::check(head)?;
+        check_head(head)?;
         if !has_room {
             return Err(Code::Overloaded.into());
         }
@@ -83,8 +85,11 @@ impl Pipeline {
     }
 }
 
-/// Whether no request may follow this one on its connection: whoever stands between may see
-/// another request in the bytes of its head or of a body that nobody reads.
-fn ends_connection(code: Code) -> bool {
-    matches!(code, Code::MalformedRequest | Code::BodyNotAllowed)
+/// Whether no request may follow this one on its connection: whoever stands between may see another
+/// request in the bytes of its head, or of a body that nobody reads.
+fn ends_connection(code: Code, version: Version) -> bool {
+    match code {
+        Code::MalformedRequest | Code::MalformedHost => version < Version::HTTP_2,
+        code => code == Code::BodyNotAllowed,
+    }
 }

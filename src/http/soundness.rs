@@ -3,18 +3,38 @@
 use axum::http::request::Parts;
 use axum::http::{Method, Version, header};
 
-use crate::problem::{Code, Problem};
+use super::host::Host;
+use crate::problem::Code;
 
-/// Two rules of HTTP/1.1: one `Host` (RFC 9112, section 3.2), and one way to tell where the body
-/// ends (section 6.1). hyper drops a `Content-Length` beside a `Transfer-Encoding`, so that this
-/// alone has to do; the endpoint refuses it for GET and HEAD, as a body.
-///
-/// # Errors
-/// [`Code::MalformedRequest`].
-pub(super) fn check(head: &Parts) -> Result<(), Problem> {
-    let hosts = head.headers.get_all(header::HOST).iter().count();
+/// Checks what hyper leaves to its users: for which host a request is, and that there is one way to
+/// tell where its body ends.
+pub(super) fn check_head(head: &Parts) -> Result<(), Code> {
+    if !has_one_host(head) {
+        return Err(Code::MalformedHost);
+    }
+    // hyper drops a `Content-Length` beside a `Transfer-Encoding` (RFC 9112, section 6.1), so that
+    // this alone has to do; the endpoint refuses it for GET and HEAD, as a body.
     let may_have_body = !matches!(head.method, Method::GET | Method::HEAD);
-    let ambiguous = may_have_body && head.headers.contains_key(header::TRANSFER_ENCODING);
-    let sound = head.version != Version::HTTP_11 || (hosts == 1 && !ambiguous);
-    if sound { Ok(()) } else { Err(Code::MalformedRequest.into()) }
+    if may_have_body && head.headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Code::MalformedRequest);
+    }
+    Ok(())
+}
+
+/// Whether a request says for which host it is, once, in a form that can be a host (RFC 9112,
+/// section 3.2; RFC 9113, section 8.3.1).
+fn has_one_host(head: &Parts) -> bool {
+    let mut lines = head.headers.get_all(header::HOST).iter();
+    let (line, repeated) = (lines.next(), lines.next().is_some());
+    let named = line.map(|line| Host::parse(line.as_bytes()));
+    let target = head.uri.authority().map(|target| Host::parse(target.as_str().as_bytes()));
+    match (head.version, target, named) {
+        _ if repeated => false,
+        (_, Some(None), _) | (_, _, Some(None)) => false,
+        // In HTTP/1.1 an absolute target counts in the place of `Host` (RFC 9112, section 3.2.2).
+        (Version::HTTP_2, Some(target), Some(named)) => target == named,
+        (Version::HTTP_2, target, named) => target.is_some() || named.is_some(),
+        (Version::HTTP_11, _, named) => named.is_some(),
+        _ => true,
+    }
 }

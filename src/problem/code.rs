@@ -24,6 +24,7 @@ macro_rules! codes {
 codes! {
     UnknownPath = 400 "unknown-path", "There is nothing at this path; the endpoint is /webhook";
     MalformedRequest = 400 "malformed-request", "The head of the request breaks the rules of HTTP/1.1";
+    MalformedHost = 400 "malformed-host", "The request does not name one valid host";
     BodyNotAllowed = 400 "body-not-allowed", "A request here has no body";
     RepeatedAuthorization = 400 "repeated-authorization", "There is more than one Authorization header";
     MalformedAuthorization = 400 "malformed-authorization", "The Authorization header is not 'Bearer' and one token";

@@ -31,7 +31,9 @@ impl From<Code> for Problem {
 }
 
 impl Problem {
-    fn with_detail(code: Code, detail: Option<String>) -> Self {
+    /// A problem of this code, with what little may be said beside it.
+    #[must_use]
+    pub fn with_detail(code: Code, detail: Option<String>) -> Self {
         Self { detail, ..code.into() }
     }
 

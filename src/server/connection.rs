@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
@@ -9,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, Version, header};
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,10 +24,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::lingering::linger;
 use crate::connection::{Closed, Connection, Neglect};
 
 /// The head of a request: request line or pseudo-headers, and all headers.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// The header list that one HTTP/2 stream may send. It is more than `MAX_HEAD`, so that a head above
+/// that gets a 431 in place of an error of the connection: h2 skips what lies above its limit only
+/// while what it has to keep of that (a field that goes on in the next frame) fits the limit too.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
 
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 64;
@@ -100,9 +106,9 @@ fn deadlined(tcp: TcpStream, limits: Limits) -> Pin<Box<TimeoutStream<TcpStream>
     Box::pin(stream)
 }
 
-async fn serve_http1<I>(io: I, serving: Serving, connection: &Arc<Connection>) -> Closed
+async fn serve_http1<I>(mut io: I, serving: Serving, connection: &Arc<Connection>) -> Closed
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin,
 {
     let header = serving.limits.header;
     let service = service_fn(|request| answer(request, &serving, connection));
@@ -110,13 +116,16 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(header)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(io), service);
-    drive(http, header, connection, &serving.leaving).await
+        .max_header_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(&mut io), service);
+    let end = http1::Connection::graceful_shutdown;
+    let closed = drive(http, end, header, connection, &serving.leaving).await;
+    part(closed, io, connection).await
 }
 
-async fn serve_http2<I>(io: I, serving: Serving, connection: &Arc<Connection>) -> Closed
+async fn serve_http2<I>(mut io: I, serving: Serving, connection: &Arc<Connection>) -> Closed
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin,
 {
     let (header, leaving) = (serving.limits.header, serving.leaving.clone());
     let service = {
@@ -129,11 +138,13 @@ where
     let http = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
+        .max_header_list_size(MAX_HEADER_LIST)
         .initial_connection_window_size(WINDOW)
         .initial_stream_window_size(WINDOW)
-        .serve_connection(TokioIo::new(io), service);
-    drive(http, header, connection, &leaving).await
+        .serve_connection(TokioIo::new(&mut io), service);
+    let end = http2::Connection::graceful_shutdown;
+    let closed = drive(http, end, header, connection, &leaving).await;
+    part(closed, io, connection).await
 }
 
 async fn answer(
@@ -142,27 +153,48 @@ async fn answer(
     connection: &Arc<Connection>,
 ) -> Result<Response, Infallible> {
     let version = request.version();
+    if version == Version::HTTP_2 && header_list_size(&request) > MAX_HEAD {
+        // As hyper answers it over HTTP/1.1.
+        return Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
+    }
     if serving.leaving.is_cancelled() {
         connection.close();
     }
     request.extensions_mut().insert(Arc::clone(connection));
     let mut response = serving.router.clone().oneshot(request).await?;
-    if connection.is_closing() && version < Version::HTTP_2 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if connection.is_closing() {
+        connection.note_last_answer();
+        if version < Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
     Ok(response)
 }
 
-/// Runs the connection to its end. Once it is to close, or was idle for `limit`, its requests are
-/// answered and no more; an answer that does not move for as long ends it at once.
+/// The size of a head as HTTP/2 measures it (RFC 9113, section 6.5.2).
+fn header_list_size<B>(request: &hyper::Request<B>) -> usize {
+    let uri = request.uri();
+    let scheme = uri.scheme_str().map(|scheme| (":scheme", scheme.len()));
+    let authority = uri.authority().map(|authority| (":authority", authority.as_str().len()));
+    let path = uri.path_and_query().map(|path| (":path", path.as_str().len()));
+    let method = Some((":method", request.method().as_str().len()));
+    let pseudo = [method, scheme, authority, path].into_iter().flatten();
+    let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.len()));
+    pseudo.chain(fields).map(|(name, value)| name.len() + value + 32).sum()
+}
+
+/// Runs the connection to its end. Once it is to close, or was idle for `limit`, it is told so by
+/// `end`: its requests are answered and no more; an answer that does not move for as long ends it at
+/// once.
 async fn drive<C>(
     http: C,
+    end: impl FnOnce(Pin<&mut C>),
     limit: Duration,
     connection: &Connection,
     leaving: &CancellationToken,
 ) -> Closed
 where
-    C: GracefulConnection<Error = hyper::Error>,
+    C: Future<Output = Result<(), hyper::Error>>,
 {
     let mut http = pin!(http);
     let closed = tokio::select! {
@@ -175,7 +207,7 @@ where
             Neglect::Stalled => return Closed::Stalled,
         },
     };
-    http.as_mut().graceful_shutdown();
+    end(http.as_mut());
     connection.restart_idle();
     tokio::select! {
         outcome = http => match ended(outcome, connection) {
@@ -187,6 +219,23 @@ where
             Neglect::Stalled => Closed::Stalled,
         },
     }
+}
+
+/// Lets go of the socket. Where the last thing said was an answer or an error of HTTP, the client may
+/// still be sending, and is given the time to read it.
+async fn part<I>(closed: Closed, io: I, connection: &Connection) -> Closed
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let has_said_something = match closed {
+        Closed::Done | Closed::ProtocolError => true,
+        Closed::Shutdown => connection.has_last_answer(),
+        _ => false,
+    };
+    if has_said_something {
+        linger(io).await;
+    }
+    closed
 }
 
 /// What hyper's outcome means.

@@ -2,6 +2,7 @@
 
 pub mod certificate;
 mod connection;
+mod lingering;
 mod listener;
 pub mod open_files;
 pub mod pem;
