@@ -19,20 +19,22 @@ pub(super) enum Syntax {
     Yaml,
 }
 
+/// What is done with each document.
+type Take<'a, 't> = &'t mut dyn FnMut(Document<'a>) -> Result<(), Unreadable>;
+
 /// Takes a file apart. What begins with `{` is JSON, one document after the other, as far as that
 /// goes. What is not, and what follows one document of JSON and is none, is YAML.
-pub(super) fn split(text: &str) -> Result<Vec<Document<'_>>, Unreadable> {
+pub(super) fn each<'a>(text: &'a str, take: Take<'a, '_>) -> Result<(), Unreadable> {
     let mut rest = Rest { text, start: Mark { line: 1, column: 1 } }.without_bom();
-    let mut documents = Vec::new();
+    let mut of_json = 0;
     if rest.text.trim_start().starts_with('{') {
-        rest = rest.json(&mut documents);
+        (rest, of_json) = rest.json(take)?;
     }
-    if documents.len() > 1 && !rest.text.trim_ascii_start().is_empty() {
-        let white = rest.text.len() - rest.text.trim_ascii_start().len();
+    let white = rest.text.len() - rest.text.trim_ascii_start().len();
+    if of_json > 1 && white < rest.text.len() {
         return Err(rest.split_at(white).1.start.refused("not valid JSON"));
     }
-    rest.yaml(&mut documents)?;
-    Ok(documents)
+    rest.yaml(take)
 }
 
 /// What is left of a file, and where that begins.
@@ -52,20 +54,21 @@ impl<'a> Rest<'a> {
         Self { text: self.text.strip_prefix('\u{feff}').unwrap_or(self.text), ..self }
     }
 
-    /// Takes the documents of JSON at the beginning.
-    fn json(mut self, documents: &mut Vec<Document<'a>>) -> Self {
-        loop {
+    /// Takes the documents of JSON at the beginning, and says how many they are.
+    fn json(mut self, take: Take<'a, '_>) -> Result<(Self, usize), Unreadable> {
+        for count in 0.. {
             let stream = serde_json::Deserializer::from_str(self.text);
             let mut values = stream.into_iter::<IgnoredAny>();
-            let Some(Ok(_)) = values.next() else { return self };
+            let Some(Ok(_)) = values.next() else { return Ok((self, count)) };
             let (text, rest) = self.split_at(values.byte_offset());
-            documents.push(Document { text, start: self.start, syntax: Syntax::Json });
+            take(Document { text, start: self.start, syntax: Syntax::Json })?;
             self = rest;
         }
+        Ok((self, usize::MAX))
     }
 
     /// Takes the documents of YAML, which lines that begin with `---` separate.
-    fn yaml(mut self, documents: &mut Vec<Document<'a>>) -> Result<(), Unreadable> {
+    fn yaml(mut self, take: Take<'a, '_>) -> Result<(), Unreadable> {
         loop {
             let separator = match self.text {
                 text if text.starts_with("---") => Some(0),
@@ -74,11 +77,7 @@ impl<'a> Rest<'a> {
             let (text, rest) = self.split_at(separator.unwrap_or(self.text.len()));
             let document = Self { text, ..self }.without_bom();
             document.printable()?;
-            documents.push(Document {
-                text: document.text,
-                start: document.start,
-                syntax: Syntax::Yaml,
-            });
+            take(Document { text: document.text, start: document.start, syntax: Syntax::Yaml })?;
             if separator.is_none() {
                 return Ok(());
             }

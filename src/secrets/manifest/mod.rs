@@ -1,8 +1,9 @@
 //! The Secrets in the text of one file of YAML or JSON (pure), as kubectl and the API server read
-//! it: [`documents`] takes the file apart, [`tree`] makes JSON's values of each document by the rules
+//! it: [`documents`] takes the file apart, [`build`] makes a [`tree`] of JSON's values of each document by the rules
 //! of [`scalar`], [`kinds`] finds the Secrets in them, and [`secret`] decodes these strictly, by the
 //! fields of [`schema`] and the [`names`] that the API server takes.
 
+mod build;
 mod documents;
 mod kinds;
 mod names;
@@ -123,12 +124,8 @@ pub fn each(text: &[u8], take: &mut dyn FnMut(Entry) -> bool) -> Result<(), Unre
         start.after(&String::from_utf8_lossy(good)).refused("not UTF-8")
     })?;
     let mut budget = MAX_EXPANDED;
-    for document in documents::split(text)? {
-        if let Some(node) = tree::build(&document, &mut budget)? {
-            if !matches!(node.value(), tree::Value::Null) {
-                kinds::find(&node, take)?;
-            }
-        }
-    }
-    Ok(())
+    documents::each(text, &mut |document| match build::build(&document, &mut budget)? {
+        Some(node) if !matches!(node.value(), tree::Value::Null) => kinds::find(&node, take),
+        _ => Ok(()),
+    })
 }

@@ -34,8 +34,8 @@ pub(super) fn resolve(text: &str) -> Plain {
 fn number(text: &str) -> Option<Plain> {
     match text.as_bytes().first()? {
         b'.' => {
-            let separated = text.split('_').skip(1).all(|part| begins_with_digit(part));
-            let follows = text.split('_').rev().skip(1).all(|part| ends_with_digit(part));
+            let separated = text.split('_').skip(1).all(begins_with_digit);
+            let follows = text.split('_').rev().skip(1).all(ends_with_digit);
             (separated && follows).then(|| float(&text.replace('_', ""))).flatten()
         }
         b'0'..=b'9' | b'+' | b'-' => {

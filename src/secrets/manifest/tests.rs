@@ -84,7 +84,10 @@ fn errors_name_line_column_and_field() {
             "line 2, column 13, field data.k: a number where a text is wanted: quote it",
         ),
         (refusal("a: é\u{1}"), "line 1, column 5: a character that YAML does not allow"),
-        (refusal("{} {} ["), "line 1, column 7: not valid JSON"),
+        (
+            refusal(&format!("{0}{0}\n [", r#"{"apiVersion":"v1","kind":"Pod"}"#)),
+            "line 2, column 2: not valid JSON",
+        ),
     ] {
         assert_eq!(error, told);
     }

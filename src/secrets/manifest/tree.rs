@@ -1,23 +1,12 @@
 //! One document as a tree of JSON's values, each with its place in the file.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 use zeroize::Zeroize;
 
-use super::documents::{Document, Syntax};
-use super::scalar::{self, Plain};
 use super::{Mark, Unreadable};
-
-/// How deep lists and mappings may nest.
-const MAX_DEPTH: usize = 100;
-
-/// What a value costs beside its text, and what a pair of a mapping costs beside its value: their
-/// bytes in memory.
-const VALUE: usize = 32;
 
 /// A value and where it begins.
 #[derive(Clone)]
@@ -49,13 +38,13 @@ pub(super) struct Pair<'a> {
 
 /// A value with an anchor, and what it expands to.
 pub(super) struct Shared<'a> {
-    node: Node<'a>,
-    cost: usize,
+    pub node: Node<'a>,
+    pub cost: usize,
 }
 
 /// A piece of the file, or a text of its own, which is zeroed when dropped.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub Cow<'a, str>);
 
 impl Deref for Text<'_> {
     type Target = str;
@@ -116,213 +105,5 @@ impl<'a> Node<'a> {
     /// An error at this value.
     pub(super) fn refused(&self, reason: &'static str) -> Unreadable {
         self.at.refused(reason)
-    }
-}
-
-/// The tree of one document; `None` where it holds nothing. What it expands to is taken from
-/// `budget`.
-pub(super) fn build<'a>(
-    document: &Document<'a>,
-    budget: &mut usize,
-) -> Result<Option<Node<'a>>, Unreadable> {
-    let options = granit_parser::options! {
-        disallow_directives: true,
-        block_scalar_eof_without_line_feed: true,
-        emit_comments: false,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    let mut builder = Builder {
-        events: Parser::new_from_str_with_options(document.text, options),
-        anchors: HashMap::new(),
-        start: document.start,
-        syntax: document.syntax,
-        budget,
-    };
-    let mut found = None;
-    loop {
-        match builder.next()? {
-            (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
-            (Event::StreamEnd, _) => return Ok(found),
-            (_, at) if found.is_some() => return Err(at.refused("a document that no --- begins")),
-            (event, at) => found = Some(builder.node(event, at)?),
-        }
-    }
-}
-
-struct Builder<'a, 'b> {
-    events: Parser<'a, StrInput<'a>>,
-    anchors: HashMap<usize, Rc<Shared<'a>>>,
-    start: Mark,
-    syntax: Syntax,
-    budget: &'b mut usize,
-}
-
-/// The pairs of a mapping while it is read, and whether each stands there itself, or comes from a
-/// mapping that is merged into this one.
-type Pairs<'a> = BTreeMap<Text<'a>, (Node<'a>, bool)>;
-
-impl<'a> Builder<'a, '_> {
-    fn next(&mut self) -> Result<(Event<'a>, Mark), Unreadable> {
-        let at = |span: &Span| self.start.plus(span.start.line(), span.start.col());
-        match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, at(&span))),
-            Some(Err(error)) => {
-                let marker = error.marker();
-                let at = self.start.plus(marker.line(), marker.col());
-                Err(at.refused("not valid YAML"))
-            }
-            None => Err(self.start.refused("not valid YAML")),
-        }
-    }
-
-    /// The node that begins with an event.
-    fn node(&mut self, event: Event<'a>, at: Mark) -> Result<Node<'a>, Unreadable> {
-        let before = *self.budget;
-        self.spend(VALUE, at)?;
-        let (value, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                self.spend(text.len(), at)?;
-                (self.scalar(text, style, tag.as_deref(), at)?, anchor)
-            }
-            Event::SequenceStart(_, anchor, tag) => {
-                untagged(tag.as_deref(), "seq", at)?;
-                (self.sequence()?, anchor)
-            }
-            Event::MappingStart(_, anchor, tag) => {
-                untagged(tag.as_deref(), "map", at)?;
-                (self.mapping()?, anchor)
-            }
-            Event::Alias(id) => (self.alias(id, at)?, 0),
-            _ => return Err(at.refused("not valid YAML")),
-        };
-        let node = Node { at, value };
-        if anchor == 0 {
-            return Ok(node);
-        }
-        let shared = Rc::new(Shared { node, cost: before - *self.budget });
-        self.anchors.insert(anchor, Rc::clone(&shared));
-        Ok(Node { at, value: Value::Shared(shared) })
-    }
-
-    fn scalar(
-        &self,
-        text: Cow<'a, str>,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        at: Mark,
-    ) -> Result<Value<'a>, Unreadable> {
-        untagged(tag, "str", at)?;
-        if tag.is_some() || style != ScalarStyle::Plain {
-            return Ok(Value::Text(Text(text)));
-        }
-        Ok(match (self.syntax, &*text) {
-            (Syntax::Json, "null") => Value::Null,
-            (Syntax::Json, "true" | "false") => Value::Bool,
-            (Syntax::Json, number) => Value::Number(number.parse().unwrap_or(f64::NAN)),
-            (Syntax::Yaml, plain) => match scalar::resolve(plain) {
-                Plain::Null => Value::Null,
-                Plain::Bool(_) => Value::Bool,
-                #[allow(clippy::cast_precision_loss)] // no number is served
-                Plain::Integer(value) => Value::Number(value as f64),
-                #[allow(clippy::cast_precision_loss)]
-                Plain::Unsigned(value) => Value::Number(value as f64),
-                Plain::Float(value) if value.is_finite() => Value::Number(value),
-                Plain::Float(_) => return Err(at.refused("a number that JSON does not have")),
-                Plain::Text => Value::Text(Text(text)),
-            },
-        })
-    }
-
-    fn sequence(&mut self) -> Result<Value<'a>, Unreadable> {
-        let mut nodes = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(Value::List(nodes.into())),
-                (event, at) => nodes.push(self.node(event, at)?),
-            }
-        }
-    }
-
-    fn mapping(&mut self) -> Result<Value<'a>, Unreadable> {
-        let mut pairs = Pairs::new();
-        loop {
-            let (event, at) = self.next()?;
-            if event == Event::MappingEnd {
-                let pairs = pairs.into_iter().map(|(key, (node, _))| Pair { key, node });
-                return Ok(Value::Map(pairs.collect()));
-            }
-            let merges = matches!(
-                &event,
-                Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<"
-            );
-            let key = self.key(event, at)?;
-            let (event, value_at) = self.next()?;
-            let inline = !matches!(event, Event::Alias(_));
-            let node = self.node(event, value_at)?;
-            if merges {
-                merge(&mut pairs, &node, inline)?;
-            } else if pairs.insert(key, (node, true)).is_some_and(|(_, own)| own) {
-                return Err(at.refused("a key that is there twice"));
-            }
-        }
-    }
-
-    fn key(&mut self, event: Event<'a>, at: Mark) -> Result<Text<'a>, Unreadable> {
-        const NO_KEY: &str = "a key that is no text, number or boolean";
-        self.spend(VALUE, at)?;
-        match event {
-            // With an anchor it is a node that aliases refer to.
-            Event::Scalar(text, ScalarStyle::Plain, 0, None) => {
-                self.spend(text.len(), at)?;
-                scalar::key(text).map(Text).ok_or_else(|| at.refused(NO_KEY))
-            }
-            event => match self.node(event, at)?.value() {
-                Value::Text(text) => Ok(text.clone()),
-                _ => Err(at.refused(NO_KEY)),
-            },
-        }
-    }
-
-    fn alias(&mut self, id: usize, at: Mark) -> Result<Value<'a>, Unreadable> {
-        let shared = self.anchors.get(&id).cloned();
-        let shared = shared.ok_or_else(|| at.refused("an alias within what it stands for"))?;
-        self.spend(shared.cost, at)?;
-        Ok(Value::Shared(shared))
-    }
-
-    fn spend(&mut self, cost: usize, at: Mark) -> Result<(), Unreadable> {
-        let left = self.budget.checked_sub(cost);
-        *self.budget = left.ok_or_else(|| at.refused("the file expands to too much"))?;
-        Ok(())
-    }
-}
-
-/// Refuses a tag other than the one that says what is so without it.
-fn untagged(tag: Option<&Tag>, core: &str, at: Mark) -> Result<(), Unreadable> {
-    match tag {
-        Some(tag) if !tag.is_yaml_core_schema_tag(core) => {
-            Err(at.refused("a tag other than !!str, !!map and !!seq"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Merges what `<<` names, as `yaml.v2` does: it replaces the keys before it.
-fn merge<'a>(pairs: &mut Pairs<'a>, node: &Node<'a>, inline: bool) -> Result<(), Unreadable> {
-    let mut one = |node: &Node<'a>| {
-        let Value::Map(merged) = node.value() else {
-            return Err(node.refused("only mappings can be merged by <<"));
-        };
-        for Pair { key, node } in merged {
-            let own = pairs.get(key).is_some_and(|(_, own)| *own);
-            pairs.insert(key.clone(), (node.clone(), own));
-        }
-        Ok(())
-    };
-    match node.value() {
-        // The first takes precedence.
-        Value::List(nodes) if inline => nodes.iter().rev().try_for_each(one),
-        _ => one(node),
     }
 }
