@@ -7,6 +7,7 @@ mod harness;
 mod in_cluster;
 mod large_values;
 mod load;
+mod manifests;
 mod monitoring;
 mod outages;
 mod role;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         rotation::tests(),
         shared_reads::tests(),
         large_values::tests(),
+        manifests::tests(),
         monitoring::tests(),
         deploy::tests(),
         external_secrets::tests(),
