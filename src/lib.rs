@@ -11,13 +11,14 @@
 //! 4. [`query`] says which Secret and which property are asked for.
 //! 5. [`policy`] says whether that Secret is served at all.
 //! 6. [`secrets`] reads it from its source.
-//! 7. [`document`] walks to the property, and [`http::answer`] writes it as JSON.
+//! 7. [`document`] walks to the property, and [`answer`] writes it as JSON.
 //!    What goes wrong anywhere becomes a [`problem::Problem`].
 //!
 //! [`query`], [`document`], [`policy`] and the rules in [`auth`] are pure. [`health`] looks at the
 //! token for readiness' and monitoring's sake, and [`cli`] puts everything together. What can be
 //! counted is counted where it happens, by a `Metrics` of that module.
 
+pub mod answer;
 mod app;
 pub mod auth;
 pub mod cli;

@@ -2,7 +2,6 @@
 
 pub mod accept;
 pub mod admin;
-pub mod answer;
 mod audit;
 mod body;
 pub mod host;
@@ -10,6 +9,7 @@ mod metrics;
 mod pipeline;
 mod problem_json;
 mod soundness;
+mod value;
 mod webhook;
 
 use std::num::NonZeroUsize;

@@ -9,8 +9,9 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 
-use super::answer::{Answer, Form};
 use super::audit::AuditRecord;
+use super::value;
+use crate::answer::{Answer, Form};
 use crate::auth::{Authenticator, Bearer};
 use crate::connection::Connection;
 use crate::policy::ServePolicy;
@@ -99,7 +100,7 @@ impl Endpoint {
         let answer = Answer::find(&secret, &query, form)?;
         let size = answer.size();
         let place = self.memory.place(size).await?;
-        answer.into_response(size, place).map_err(|_| Code::InternalError.into())
+        value::response(&answer, size, place).map_err(|_| Code::InternalError.into())
     }
 }
 
@@ -114,7 +115,7 @@ impl Asked {
     fn of(endpoint: &Endpoint, head: &Parts) -> Result<Self, Problem> {
         let query = head.uri.query().unwrap_or_default();
         let query = Query::parse(query, &endpoint.policy.default_namespace)?;
-        let form = match Form::wanted(&head.headers) {
+        let form = match value::preferred_form(&head.headers) {
             Form::Raw if query.property.is_none() => Err(Code::RawNeedsProperty.into()),
             form => endpoint.policy.permits(&query.secret).map(|()| form).map_err(Problem::from),
         };

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 pub use code::Code;
 
+use crate::answer::AnswerError;
 use crate::auth::{AuthError, BearerError, Lapsed, Refusal, StoredTokenError, TokenSecretError};
 use crate::document::WalkError;
-use crate::http::answer::AnswerError;
 use crate::policy::NotServed;
 use crate::query::QueryError;
 use crate::secrets::{Full, ReadError};

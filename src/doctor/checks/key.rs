@@ -3,10 +3,10 @@
 
 use std::fmt;
 
+use crate::answer::{Answer, Form};
 use crate::doctor::report::Check;
 use crate::document::{self, Value};
 use crate::eso::How;
-use crate::http::answer::{Answer, Form};
 use crate::policy::ServePolicy;
 use crate::problem::Code;
 use crate::problem::Problem;

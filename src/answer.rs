@@ -1,18 +1,13 @@
-//! A Secret's value as the body of an answer.
+//! The value that answers a query, and how it is written (pure).
 
 use std::io;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, header};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use zeroize::Zeroizing;
 
-use super::accept::{self, Offer};
 use crate::document::{self, Value, WalkError};
 use crate::query::{Encoding, Query};
-use crate::secrets::{Place, Secret};
+use crate::secrets::Secret;
 
 /// The form in which a caller wants the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +17,6 @@ pub enum Form {
     /// `application/octet-stream`: one value's bytes.
     Raw,
 }
-
-/// RFC 8259 knows no parameters, and says that a `charset` has no effect.
-const JSON: Offer =
-    Offer { kind: "application", subkind: "json", parameters: &[("charset", Some("utf-8"))] };
-
-const RAW: Offer = Offer { kind: "application", subkind: "octet-stream", parameters: &[] };
 
 /// Why there is no value to answer with, though the Secret is there. It names what was asked
 /// for, never what is stored.
@@ -47,16 +36,6 @@ pub enum AnswerError<'a> {
     },
 }
 
-impl Form {
-    /// What a client prefers. It never gets a 406: JSON answers an `Accept` that cannot be met (RFC
-    /// 9110, section 12.5.1, allows that).
-    #[must_use]
-    pub fn wanted(headers: &HeaderMap) -> Self {
-        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        if accept::prefers(lines, RAW, JSON) { Self::Raw } else { Self::Json }
-    }
-}
-
 /// What answers a query, before it is written.
 pub struct Answer<'a> {
     content: Content<'a>,
@@ -69,18 +48,6 @@ enum Content<'a> {
     Whole(&'a Secret),
     /// One value: a JSON string or `null`; raw, its bytes or nothing.
     One(Value<'a>),
-}
-
-/// The bytes of an answer: zeroed once they are sent, and until then in their place in memory.
-struct Sent {
-    bytes: Zeroizing<Vec<u8>>,
-    _place: Place,
-}
-
-impl AsRef<[u8]> for Sent {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl<'a> Answer<'a> {
@@ -109,6 +76,12 @@ impl<'a> Answer<'a> {
         Ok(Self { content, encoding: query.encoding, form })
     }
 
+    /// The form in which it is written.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -118,28 +91,11 @@ impl<'a> Answer<'a> {
         counted.0
     }
 
-    /// The response of `size` bytes, which stays in its `place` until it is sent.
+    /// Writes it.
     ///
     /// # Errors
-    /// None that could occur: writing to a vector does not fail.
-    pub fn into_response(self, size: usize, place: Place) -> io::Result<Response<Body>> {
-        // A buffer that has to grow would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
-        self.write(&mut *bytes)?;
-        let mut response =
-            Response::new(Body::from(Bytes::from_owner(Sent { bytes, _place: place })));
-        let headers = response.headers_mut();
-        let kind = match self.form {
-            Form::Json => "application/json",
-            Form::Raw => "application/octet-stream",
-        };
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        Ok(response)
-    }
-
-    fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+    /// Those of `out`.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
         match &self.content {
             Content::Whole(secret) => {
                 let mut separator = "";
@@ -256,25 +212,6 @@ mod tests {
             r#"{"a":"eA==","bin":"/wA="}"#
         );
         assert_eq!(body(&binary, "key=k&property=bin", Form::Raw), Ok(b"\xff\x00".to_vec()));
-    }
-
-    #[test]
-    fn raw_bytes_are_sent_only_where_they_are_asked_for_by_name() {
-        for (accept, form) in [
-            (&[&b"application/octet-stream"[..]][..], Form::Raw),
-            (&[b"text/html;q=0.1", b"application/octet-stream;q=0.5, */*;q=0.5"], Form::Raw),
-            (&[b"application/json;charset=utf-8", b"application/octet-stream"], Form::Json),
-            (&[b"*/*"], Form::Json),
-            (&[b"text/html"], Form::Json),
-            (&[b"\xff", b"application/octet-stream"], Form::Raw),
-            (&[], Form::Json),
-        ] {
-            let mut headers = HeaderMap::new();
-            for value in accept {
-                headers.append(header::ACCEPT, HeaderValue::from_bytes(value).unwrap());
-            }
-            assert_eq!(Form::wanted(&headers), form, "{accept:?}");
-        }
     }
 
     proptest! {
