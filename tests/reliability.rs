@@ -37,7 +37,7 @@ fn each_test_named_in_the_documentation_exists() {
         for name in names {
             let name = name.trim_end_matches('`');
             // As a function, or as libtest-mimic lists it.
-            let listed = [format!("fn {name}()"), format!("\"{name}\""), format!("::{name}\"")];
+            let listed = [format!("fn {name}("), format!("\"{name}\""), format!("::{name}\"")];
             assert!(
                 listed.iter().any(|listed| sources.contains(listed)),
                 "there is no test {name}"
