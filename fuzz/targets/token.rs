@@ -35,6 +35,6 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(recalled.expiry(), stored.expiry());
     }
     for now in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
-        let _ = stored.holds(now, SignedDuration::from_secs(30));
+        let _ = stored.is_valid_at(now, SignedDuration::from_secs(30));
     }
 });

@@ -12,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::auth::{Authenticator, TokenRules};
 use crate::connection::Metrics;
-use crate::health::{Readiness, watch_token};
+use crate::health::{Readiness, probe_token};
 use crate::http::{self, Endpoint, RequestIds};
 use crate::policy::ServePolicy;
-use crate::secrets::{self, Memory, SecretStore, SharedReads};
+use crate::secrets::{self, MemoryBudget, SecretStore, SharedReads};
 use crate::server::certificate::{Certificate, CertificateFiles};
 use crate::server::open_files::{self, Fit};
 use crate::server::{Bound, Drain, Ended, Limits, Services, tls};
@@ -26,7 +26,7 @@ use crate::telemetry::metrics::{Parts, registry};
 /// bytes for one.
 const LARGE_ANSWERS: usize = 8 << 20;
 
-/// The largest answer that needs no place there, in bytes. The bound on requests bounds these.
+/// The largest answer that needs no reservation, in bytes. The bound on requests bounds these.
 const SMALL_ANSWER: usize = 32 << 10;
 
 /// All that a service is made of.
@@ -83,7 +83,7 @@ impl Service {
             store,
             policy: config.policy,
             deadline: config.deadline,
-            memory: Memory::new(LARGE_ANSWERS, SMALL_ANSWER),
+            memory: MemoryBudget::new(LARGE_ANSWERS, SMALL_ANSWER),
         });
         let readiness = Arc::new(Readiness::default());
         let connections = Metrics::default();
@@ -137,7 +137,7 @@ impl Service {
         }
         let (authenticator, deadline) =
             (Arc::clone(&self.endpoint.authenticator), self.endpoint.deadline);
-        tokio::spawn(watch_token(authenticator, deadline, Arc::clone(&self.readiness)));
+        tokio::spawn(probe_token(authenticator, deadline, Arc::clone(&self.readiness)));
         tokio::spawn(Arc::clone(&self.certificate).keep_current(Arc::clone(&self.readiness)));
 
         let readiness = Arc::clone(&self.readiness);

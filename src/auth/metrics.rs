@@ -90,9 +90,9 @@ impl Metrics {
 mod tests {
     use prometheus_client::encoding::text::encode;
 
-    use super::super::report::{Life, PreviousLife};
+    use super::super::report::{PreviousValidity, Validity};
     use super::super::rules::Refusal;
-    use super::super::stored::Lapsed;
+    use super::super::stored::OutsideValidity;
     use super::*;
 
     /// The values in the order of registration.
@@ -110,10 +110,14 @@ mod tests {
         assert_eq!(values(&metrics), ["0", "0.0", "0.0", "0.0", "0.0", "0"]);
 
         let previous =
-            PreviousLife { expiry: None, until: "2026-01-01T00:00:00Z".parse().unwrap() };
+            PreviousValidity { expiry: None, until: "2026-01-01T00:00:00Z".parse().unwrap() };
         let mut report = TokenReport {
             verdict: Ok(()),
-            current: Some(Life { not_before: Some(5.0), expiry: Some(7.5), out_of_range: None }),
+            current: Some(Validity {
+                not_before: Some(5.0),
+                expiry: Some(7.5),
+                out_of_range: None,
+            }),
             previous: Some(Ok(previous)),
         };
         metrics.show(&report);
@@ -122,8 +126,8 @@ mod tests {
         metrics.unreadable();
         assert_eq!(values(&metrics), ["0", "7.5", "5.0", "inf", "1767225600.0", "0"]);
 
-        report.verdict = Err(Refusal::Lapsed(Lapsed::Expired));
-        report.current = Some(Life::default());
+        report.verdict = Err(Refusal::OutsideValidity(OutsideValidity::Expired));
+        report.current = Some(Validity::default());
         report.previous = None;
         metrics.show(&report);
         assert_eq!(values(&metrics), ["0", "inf", "0.0", "0.0", "0.0", "0"]);

@@ -16,12 +16,12 @@ use jiff::Timestamp;
 pub use bearer::{Bearer, BearerError};
 pub use claims::{ClaimFault, OutOfRange};
 pub use metrics::Metrics;
-pub use report::{Life, PreviousLife, TokenReport};
+pub use report::{PreviousValidity, TokenReport, Validity};
 pub use rules::{
     Matched, PREVIOUS_ENTRY, PREVIOUS_UNTIL, Previous, PreviousIgnored, Refusal, StoredTokens,
     TokenRules, TokenSecretError,
 };
-pub use stored::{KnownToken, Lapsed, StoredToken, StoredTokenError};
+pub use stored::{KnownToken, OutsideValidity, StoredToken, StoredTokenError};
 
 use crate::secrets::{ReadError, SecretName, SecretStore};
 

@@ -15,14 +15,14 @@ pub struct TokenReport {
     /// Whether the current token would let its bearer in.
     pub verdict: Result<(), Refusal>,
     /// The current token, where it can be used at all.
-    pub current: Option<Life>,
+    pub current: Option<Validity>,
     /// The previous token, where there is one.
-    pub previous: Option<Result<PreviousLife, PreviousIgnored>>,
+    pub previous: Option<Result<PreviousValidity, PreviousIgnored>>,
 }
 
 /// What a token says of its life, in seconds since the epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Life {
+pub struct Validity {
     /// `nbf`, else `iat`.
     pub not_before: Option<f64>,
     /// `exp`.
@@ -31,7 +31,7 @@ pub struct Life {
     pub out_of_range: Option<OutOfRange>,
 }
 
-impl Life {
+impl Validity {
     /// The instant of its `exp`, where it has one that a calendar has.
     #[must_use]
     pub fn ends(&self) -> Option<Timestamp> {
@@ -42,7 +42,7 @@ impl Life {
 
 /// How long a previous token counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PreviousLife {
+pub struct PreviousValidity {
     /// Its `exp`, in seconds since the epoch.
     pub expiry: Option<f64>,
     /// The end of its overlap.
@@ -73,10 +73,10 @@ impl TokenRules {
                 return TokenReport { verdict: Err(error.into()), current: None, previous: None };
             }
         };
-        let life = |Previous { token, until }| PreviousLife { expiry: token.expiry(), until };
+        let life = |Previous { token, until }| PreviousValidity { expiry: token.expiry(), until };
         TokenReport {
-            verdict: self.holds(&current, now).map_err(Refusal::from),
-            current: Some(Life {
+            verdict: self.is_valid_at(&current, now).map_err(Refusal::from),
+            current: Some(Validity {
                 not_before: current.not_before(),
                 expiry: current.expiry(),
                 out_of_range: current.out_of_range(),
@@ -91,7 +91,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::rules::{PREVIOUS_ENTRY, PREVIOUS_UNTIL, TokenSecretError};
-    use super::super::stored::Lapsed;
+    use super::super::stored::OutsideValidity;
     use super::super::stored::tests::jwt;
     use super::*;
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_life_of_a_token_is_told_also_when_it_has_ended() {
-        let expired = Err(Refusal::Lapsed(Lapsed::Expired));
+        let expired = Err(Refusal::OutsideValidity(OutsideValidity::Expired));
         for (claims, verdict, not_before, expiry) in [
             ("{}", Ok(()), None, None),
             (r#"{"exp":9e9,"nbf":1,"iat":2}"#, Ok(()), Some(1.0), Some(9e9)),
@@ -129,7 +129,7 @@ mod tests {
         ] {
             let report = report(&[("token", &token(claims))], None);
             let out_of_range = report.current.and_then(|life| life.out_of_range);
-            let current = Some(Life { not_before, expiry, out_of_range });
+            let current = Some(Validity { not_before, expiry, out_of_range });
             assert_eq!(report, TokenReport { verdict, current, previous: None }, "{claims}");
         }
     }
@@ -164,7 +164,7 @@ mod tests {
         let (new, old) = (token("{}"), token(r#"{"exp":9e9}"#));
         let entries = [("token", new.as_str()), (PREVIOUS_ENTRY, &old)];
         let until = "2026-01-01T13:00:00Z";
-        let life = PreviousLife { expiry: Some(9e9), until: until.parse().unwrap() };
+        let life = PreviousValidity { expiry: Some(9e9), until: until.parse().unwrap() };
         assert_eq!(report(&entries, Some(until)).previous, Some(Ok(life)));
         assert_eq!(report(&entries, None).previous, Some(Err(PreviousIgnored::NoUntil)));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bearer::Bearer;
-use super::stored::{KnownToken, Lapsed, StoredToken, StoredTokenError};
+use super::stored::{KnownToken, OutsideValidity, StoredToken, StoredTokenError};
 use crate::secrets::Secret;
 
 /// The entry that holds the previous token during a rotation.
@@ -48,7 +48,7 @@ pub enum Refusal {
     Mismatch,
     /// It is the stored token, which does not hold now.
     #[error(transparent)]
-    Lapsed(#[from] Lapsed),
+    OutsideValidity(#[from] OutsideValidity),
 }
 
 /// Why a previous token is there and matches nothing.
@@ -142,9 +142,13 @@ impl TokenRules {
     /// Whether `token` holds at `now`.
     ///
     /// # Errors
-    /// See [`Lapsed`].
-    pub fn holds(&self, token: &StoredToken<'_>, now: Timestamp) -> Result<(), Lapsed> {
-        token.holds(now, signed(self.leeway))
+    /// See [`OutsideValidity`].
+    pub fn is_valid_at(
+        &self,
+        token: &StoredToken<'_>,
+        now: Timestamp,
+    ) -> Result<(), OutsideValidity> {
+        token.is_valid_at(now, signed(self.leeway))
     }
 
     /// The stored token that `bearer` is, if it holds. Claims are read only after equality.
@@ -164,7 +168,7 @@ impl TokenRules {
         let previous = previous.and_then(Result::ok).map(|previous| previous.token);
         let previous = previous.filter(|previous| previous.equals(bearer));
         let token = if is_current { Some(current) } else { previous }.ok_or(Refusal::Mismatch)?;
-        self.holds(&token, now)?;
+        self.is_valid_at(&token, now)?;
         Ok(Matched { token, is_previous: !is_current })
     }
 }
@@ -225,11 +229,17 @@ mod tests {
         assert_eq!(judge(&stored, &wrong), Err(Refusal::Mismatch));
         let expired = token(r#"{"exp":1}"#);
         let stored = secret(&[("token", &expired)], None);
-        assert_eq!(judge(&stored, &expired), Err(Refusal::Lapsed(Lapsed::Expired)));
+        assert_eq!(
+            judge(&stored, &expired),
+            Err(Refusal::OutsideValidity(OutsideValidity::Expired))
+        );
         assert_eq!(judge(&stored, &wrong), Err(Refusal::Mismatch));
         let later = token(r#"{"nbf":9e9}"#);
         let stored = secret(&[("token", &later)], None);
-        assert_eq!(judge(&stored, &later), Err(Refusal::Lapsed(Lapsed::NotYetValid)));
+        assert_eq!(
+            judge(&stored, &later),
+            Err(Refusal::OutsideValidity(OutsideValidity::NotYetValid))
+        );
     }
 
     #[test]
@@ -258,7 +268,10 @@ mod tests {
         let (new, until) = (token("{}"), Some("2026-01-01T13:00:00Z"));
         let expired = token(r#"{"exp":1}"#);
         let stored = secret(&[("token", &new), (PREVIOUS_ENTRY, &expired)], until);
-        assert_eq!(judge(&stored, &expired), Err(Refusal::Lapsed(Lapsed::Expired)));
+        assert_eq!(
+            judge(&stored, &expired),
+            Err(Refusal::OutsideValidity(OutsideValidity::Expired))
+        );
         for bad in [jwt(r#"{"alg":"None"}"#, "{}"), token(r#"{"exp":null}"#)] {
             let stored = secret(&[("token", &new), (PREVIOUS_ENTRY, &bad)], until);
             assert_eq!(judge(&stored, &bad), Err(Refusal::Mismatch));

@@ -52,7 +52,7 @@ pub enum StoredTokenError {
 
 /// Why a stored token does not hold now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lapsed {
+pub enum OutsideValidity {
     /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
@@ -124,14 +124,18 @@ impl<'s> StoredToken<'s> {
     /// Whether `exp` and `nbf` hold (RFC 7519, sections 4.1.4 and 4.1.5).
     ///
     /// # Errors
-    /// See [`Lapsed`].
-    pub fn holds(&self, now: Timestamp, leeway: SignedDuration) -> Result<(), Lapsed> {
+    /// See [`OutsideValidity`].
+    pub fn is_valid_at(
+        &self,
+        now: Timestamp,
+        leeway: SignedDuration,
+    ) -> Result<(), OutsideValidity> {
         let (now, leeway) = (now.as_duration().as_secs_f64(), leeway.as_secs_f64());
         if self.claims.exp.is_some_and(|exp| now >= exp + leeway) {
-            return Err(Lapsed::Expired);
+            return Err(OutsideValidity::Expired);
         }
         if self.claims.nbf.is_some_and(|nbf| now < nbf - leeway) {
-            return Err(Lapsed::NotYetValid);
+            return Err(OutsideValidity::NotYetValid);
         }
         Ok(())
     }
@@ -252,16 +256,19 @@ pub(super) mod tests {
         let leeway = SignedDuration::from_secs(30);
         let bytes = jwt(HS256, r#"{"exp":1000.5,"nbf":500}"#).into();
         let token = StoredToken::parse(&bytes).unwrap();
-        assert_eq!(token.holds(at(469), leeway), Err(Lapsed::NotYetValid));
-        assert_eq!(token.holds(at(470), leeway), Ok(()));
-        assert_eq!(token.holds(at(1030), leeway), Ok(()));
-        assert_eq!(token.holds(at(1031), leeway), Err(Lapsed::Expired));
-        assert_eq!(token.holds(at(1001), SignedDuration::ZERO), Err(Lapsed::Expired));
+        assert_eq!(token.is_valid_at(at(469), leeway), Err(OutsideValidity::NotYetValid));
+        assert_eq!(token.is_valid_at(at(470), leeway), Ok(()));
+        assert_eq!(token.is_valid_at(at(1030), leeway), Ok(()));
+        assert_eq!(token.is_valid_at(at(1031), leeway), Err(OutsideValidity::Expired));
+        assert_eq!(
+            token.is_valid_at(at(1001), SignedDuration::ZERO),
+            Err(OutsideValidity::Expired)
+        );
         let for_ever = jwt(HS256, "{}").into();
         let for_ever = StoredToken::parse(&for_ever).unwrap();
-        assert_eq!(for_ever.holds(Timestamp::MAX, leeway), Ok(()));
+        assert_eq!(for_ever.is_valid_at(Timestamp::MAX, leeway), Ok(()));
         let huge = jwt(HS256, r#"{"exp":1e300,"nbf":-1e300}"#).into();
-        assert_eq!(StoredToken::parse(&huge).unwrap().holds(at(0), leeway), Ok(()));
+        assert_eq!(StoredToken::parse(&huge).unwrap().is_valid_at(at(0), leeway), Ok(()));
     }
 
     #[test]

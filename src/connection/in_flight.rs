@@ -14,19 +14,19 @@ pub struct InFlight(Arc<Requests>);
 struct Requests {
     max: NonZeroUsize,
     taken: Gauge,
-    slots: Mutex<Slots>,
+    permits: Mutex<Permits>,
 }
 
-/// The connections of the requests that have a slot, by the order in which they arrived.
+/// The connections of the requests that have a permit, by the order in which they arrived.
 #[derive(Default)]
-struct Slots {
+struct Permits {
     connections: BTreeMap<u64, Option<Arc<Connection>>>,
     last: u64,
 }
 
-/// The slot of a request in flight, from its arrival until the last byte of its answer is
+/// The permit of a request in flight, from its arrival until the last byte of its answer is
 /// written.
-pub struct Slot {
+pub struct RequestPermit {
     requests: Arc<Requests>,
     number: u64,
 }
@@ -34,39 +34,39 @@ pub struct Slot {
 impl InFlight {
     /// Room for `max` requests, of which `taken` shows how many are there.
     pub fn new(max: NonZeroUsize, taken: Gauge) -> Self {
-        Self(Arc::new(Requests { max, taken, slots: Mutex::default() }))
+        Self(Arc::new(Requests { max, taken, permits: Mutex::default() }))
     }
 
-    /// A slot for a request on `connection`, if one is free, or can be had from those who were
+    /// A permit for a request on `connection`, if one is free, or can be had from those who were
     /// refused and do not take their answers: in HTTP/2 a client can have many of these, and
     /// needs no token for it.
-    pub fn slot(&self, connection: Option<&Arc<Connection>>) -> Option<Slot> {
-        let mut slots = self.0.slots();
-        if slots.connections.len() >= self.0.max.get() && !slots.make_room() {
+    pub fn permit(&self, connection: Option<&Arc<Connection>>) -> Option<RequestPermit> {
+        let mut permits = self.0.permits();
+        if permits.connections.len() >= self.0.max.get() && !permits.evict_refused() {
             return None;
         }
-        slots.last += 1;
-        let number = slots.last;
-        slots.connections.insert(number, connection.map(Arc::clone));
-        self.0.show(&slots);
-        Some(Slot { requests: Arc::clone(&self.0), number })
+        permits.last += 1;
+        let number = permits.last;
+        permits.connections.insert(number, connection.map(Arc::clone));
+        self.0.show(&permits);
+        Some(RequestPermit { requests: Arc::clone(&self.0), number })
     }
 }
 
 impl Requests {
-    fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.permits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, slots: &Slots) {
-        self.taken.set(i64::try_from(slots.connections.len()).unwrap_or(i64::MAX));
+    fn show(&self, permits: &Permits) {
+        self.taken.set(i64::try_from(permits.connections.len()).unwrap_or(i64::MAX));
     }
 }
 
-impl Slots {
-    /// Ends the connection of the oldest refusal that is not taken. Its slots are free at once,
+impl Permits {
+    /// Ends the connection of the oldest refusal that is not taken. Its permits are free at once,
     /// and its memory as soon as its task runs.
-    fn make_room(&mut self) -> bool {
+    fn evict_refused(&mut self) -> bool {
         let mut connections = self.connections.values().flatten();
         let Some(ended) = connections.find(|connection| connection.evict_refused()) else {
             return false;
@@ -80,11 +80,11 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
-        let mut slots = self.requests.slots();
-        slots.connections.remove(&self.number);
-        self.requests.show(&slots);
+        let mut permits = self.requests.permits();
+        permits.connections.remove(&self.number);
+        self.requests.show(&permits);
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn refusals_that_nobody_takes_give_up_their_slots_and_other_requests_do_not() {
+    async fn refusals_that_nobody_takes_give_up_their_permits_and_other_requests_do_not() {
         let connection = || {
             let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
             Arc::new(Connection::new(peer, CancellationToken::new(), Arc::default()))
@@ -105,19 +105,19 @@ mod tests {
         let [asking, refused, accepted, newcomer] = [(); 4].map(|()| connection());
         accepted.note_accepted();
         let answered = [&accepted, &refused, &refused].map(|connection| {
-            let activity = connection.begin();
-            activity.progress();
-            (activity, in_flight.slot(Some(connection)).unwrap())
+            let request = connection.begin();
+            request.progress();
+            (request, in_flight.permit(Some(connection)).unwrap())
         });
-        let _asking = (asking.begin(), in_flight.slot(Some(&asking)).unwrap());
+        let _asking = (asking.begin(), in_flight.permit(Some(&asking)).unwrap());
         assert_eq!(taken.get(), 4);
 
-        let _newcomers = [(); 2].map(|()| in_flight.slot(Some(&newcomer)).unwrap());
+        let _newcomers = [(); 2].map(|()| in_flight.permit(Some(&newcomer)).unwrap());
         refused.evicted().await;
         assert_eq!(taken.get(), 4);
         drop(answered);
         assert_eq!(taken.get(), 3);
-        let _last = in_flight.slot(None).unwrap();
-        assert!(in_flight.slot(None).is_none());
+        let _last = in_flight.permit(None).unwrap();
+        assert!(in_flight.permit(None).is_none());
     }
 }

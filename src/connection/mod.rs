@@ -6,7 +6,7 @@ mod metrics;
 mod state;
 mod table;
 
-pub use in_flight::{InFlight, Slot};
+pub use in_flight::{InFlight, RequestPermit};
 pub use metrics::{Closed, Metrics};
-pub use state::{Activity, Connection, Neglect, Standing};
-pub use table::{Connections, Newcomer, Open};
+pub use state::{Connection, EvictionClass, InFlightRequest, TimeoutKind};
+pub use table::{ConnectionGuard, Connections, PendingConnection};

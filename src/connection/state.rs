@@ -11,15 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the first request of a connection may be on its way: until then a connection does not
 /// have to end.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+const FIRST_REQUEST_WAIT: Duration = Duration::from_secs(1);
 
-/// How long a connection on which nothing was asked yet is spared while others are idle: far longer
+/// How long a connection on which nothing was asked yet is protected while others are idle: far longer
 /// than a handshake and a request take on a busy machine.
-const NEWCOMER: Duration = Duration::from_secs(3);
+const PROTECTED_AFTER_ACCEPT: Duration = Duration::from_secs(3);
 
 /// How long a client who was refused may leave the answer: it is smaller than any buffer on its
 /// way, so that only who does not want it leaves it.
-const REFUSAL: Duration = Duration::from_secs(1);
+const UNREAD_REFUSAL: Duration = Duration::from_secs(1);
 
 /// One client's connection. Each request carries it as an extension.
 pub struct Connection {
@@ -43,27 +43,27 @@ struct State {
 }
 
 /// A request from its arrival until the last byte of its answer is written, or given up.
-pub struct Activity {
+pub struct InFlightRequest {
     connection: Arc<Connection>,
     number: u64,
 }
 
-/// What a connection that can be spared is to the server, and since when. The lesser one makes room
+/// What an evictable connection is to the server, and since when. The lesser one is evicted
 /// first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum EvictionClass {
     /// Nobody was let in on it, since it was opened.
     Unproven(Instant),
     /// Somebody was let in on it, and since then it has been idle.
     Idle(Instant),
     /// It was opened a moment ago, and its first request may be on its way: in a storm of clients
-    /// newcomers would otherwise end one another.
+    /// they would otherwise evict one another.
     JustOpened(Instant),
 }
 
 /// How a connection has been left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Neglect {
+pub enum TimeoutKind {
     /// No request was under way.
     Idle,
     /// An answer was being written and none of its bytes moved.
@@ -114,19 +114,19 @@ impl Connection {
     pub async fn closing(&self) {
         self.closing.cancelled().await;
         if self.state().arrived == 0 {
-            sleep_until(self.opened + FIRST_REQUEST).await;
+            sleep_until(self.opened + FIRST_REQUEST_WAIT).await;
         }
     }
 
     /// Notes that a request has arrived.
     #[must_use]
-    pub fn begin(self: &Arc<Self>) -> Activity {
+    pub fn begin(self: &Arc<Self>) -> InFlightRequest {
         let mut state = self.state();
         let number = state.arrived;
         state.arrived += 1;
         state.requests.insert(number, None);
         drop(state);
-        Activity { connection: Arc::clone(self), number }
+        InFlightRequest { connection: Arc::clone(self), number }
     }
 
     /// Notes that a caller was let in on it.
@@ -152,24 +152,24 @@ impl Connection {
         !self.state().requests.is_empty()
     }
 
-    /// What it is while it can be spared: while no request is under way, and where nobody was let
+    /// Its class while it is evictable: while no request is under way, and where nobody was let
     /// in, also while answers are left to lie. Else `None`.
     #[must_use]
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn eviction_class(&self) -> Option<EvictionClass> {
         let state = self.state();
-        let standing = match &*state {
-            State { accepted: true, idle_since, .. } => Standing::Idle(*idle_since),
-            State { arrived: 0, .. } if self.opened.elapsed() < NEWCOMER => {
-                Standing::JustOpened(self.opened)
+        let class = match &*state {
+            State { accepted: true, idle_since, .. } => EvictionClass::Idle(*idle_since),
+            State { arrived: 0, .. } if self.opened.elapsed() < PROTECTED_AFTER_ACCEPT => {
+                EvictionClass::JustOpened(self.opened)
             }
-            _ => Standing::Unproven(self.opened),
+            _ => EvictionClass::Unproven(self.opened),
         };
-        state.can_be_spared().then_some(standing)
+        state.is_evictable().then_some(class)
     }
 
-    /// Makes it end at once, if it can be spared. Whether it will.
+    /// Ends the connection now if it is evictable. Returns whether it was.
     pub fn evict(&self) -> bool {
-        self.evict_if(State::can_be_spared)
+        self.evict_if(State::is_evictable)
     }
 
     /// Makes it end at once, if nobody was let in on it and an answer is not taken yet. Whether it
@@ -197,25 +197,25 @@ impl Connection {
     }
 
     /// Resolves when no request was under way for `idle`, or an answer did not move for `stalled`.
-    pub async fn neglected(&self, idle: Duration, stalled: Duration) -> Neglect {
+    pub async fn timed_out(&self, idle: Duration, stalled: Duration) -> TimeoutKind {
         loop {
-            let (neglect, since) = self.longest_quiet();
-            let due = since + if neglect == Some(Neglect::Idle) { idle } else { stalled };
-            match neglect {
-                Some(neglect) if due <= Instant::now() => return neglect,
+            let (kind, since) = self.longest_quiet();
+            let due = since + if kind == Some(TimeoutKind::Idle) { idle } else { stalled };
+            match kind {
+                Some(kind) if due <= Instant::now() => return kind,
                 _ => sleep_until(due).await,
             }
         }
     }
 
     /// What has been quiet for longest, and since when.
-    fn longest_quiet(&self) -> (Option<Neglect>, Instant) {
+    fn longest_quiet(&self) -> (Option<TimeoutKind>, Instant) {
         let state = self.state();
         if state.requests.is_empty() {
-            return (Some(Neglect::Idle), state.idle_since);
+            return (Some(TimeoutKind::Idle), state.idle_since);
         }
         match state.requests.values().flatten().min() {
-            Some(since) => (Some(Neglect::Stalled), *since),
+            Some(since) => (Some(TimeoutKind::Stalled), *since),
             // All are still being answered, within their own deadline.
             None => (None, Instant::now()),
         }
@@ -227,13 +227,14 @@ impl Connection {
 }
 
 impl State {
-    fn can_be_spared(&self) -> bool {
-        let left = |answered: &Option<Instant>| answered.is_some_and(|at| at.elapsed() >= REFUSAL);
+    fn is_evictable(&self) -> bool {
+        let left =
+            |answered: &Option<Instant>| answered.is_some_and(|at| at.elapsed() >= UNREAD_REFUSAL);
         self.requests.is_empty() || (!self.accepted && self.requests.values().all(left))
     }
 }
 
-impl Activity {
+impl InFlightRequest {
     /// Notes that the answer has begun, or moved on.
     pub fn progress(&self) {
         if let Some(since) = self.connection.state().requests.get_mut(&self.number) {
@@ -242,7 +243,7 @@ impl Activity {
     }
 }
 
-impl Drop for Activity {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         let mut state = self.connection.state();
         state.requests.remove(&self.number);
@@ -277,21 +278,22 @@ mod tests {
         let [silent, refused, used, used_later, busy] = &connections[..] else { panic!() };
         drop(refused.begin());
         for used in [used, used_later] {
-            let activity = used.begin();
+            let in_flight = used.begin();
             used.note_accepted();
-            drop(activity);
+            drop(in_flight);
             advance(Duration::from_millis(1)).await;
         }
         let _activity = busy.begin();
-        assert_eq!(busy.standing(), None);
+        assert_eq!(busy.eviction_class(), None);
         let first = |connections: &[&Arc<Connection>]| {
-            let mut sorted: Vec<_> = connections.iter().map(|c| c.standing().unwrap()).collect();
+            let mut sorted: Vec<_> =
+                connections.iter().map(|c| c.eviction_class().unwrap()).collect();
             sorted.sort();
-            let given: Vec<_> = connections.iter().map(|c| c.standing().unwrap()).collect();
+            let given: Vec<_> = connections.iter().map(|c| c.eviction_class().unwrap()).collect();
             assert_eq!(given, sorted);
         };
         first(&[refused, used, used_later, silent]);
-        advance(NEWCOMER).await;
+        advance(PROTECTED_AFTER_ACCEPT).await;
         first(&[silent, refused, used, used_later, &connection()]);
 
         assert!(!busy.evict(), "a request is under way");
@@ -304,15 +306,15 @@ mod tests {
         let (refused, accepted) = (connection(), connection());
         accepted.note_accepted();
         let activities = [&refused, &accepted].map(Connection::begin);
-        advance(2 * REFUSAL).await;
-        assert_eq!(refused.standing(), None, "it is not answered yet");
-        activities.iter().for_each(Activity::progress);
-        assert_eq!(refused.standing(), None, "the answer may be on its way");
-        advance(REFUSAL).await;
-        assert_eq!(refused.standing(), Some(Standing::Unproven(refused.opened)));
+        advance(2 * UNREAD_REFUSAL).await;
+        assert_eq!(refused.eviction_class(), None, "it is not answered yet");
+        activities.iter().for_each(InFlightRequest::progress);
+        assert_eq!(refused.eviction_class(), None, "the answer may be on its way");
+        advance(UNREAD_REFUSAL).await;
+        assert_eq!(refused.eviction_class(), Some(EvictionClass::Unproven(refused.opened)));
         assert!(refused.evict());
         refused.evicted().await;
-        assert_eq!(accepted.standing(), None);
+        assert_eq!(accepted.eviction_class(), None);
         assert!(!accepted.evict());
     }
 
@@ -320,14 +322,14 @@ mod tests {
     async fn a_connection_without_requests_is_idle_and_one_whose_answer_rests_is_stalled() {
         let connection = connection();
         let begun = Instant::now();
-        assert_eq!(connection.neglected(LIMIT, LIMIT).await, Neglect::Idle);
+        assert_eq!(connection.timed_out(LIMIT, LIMIT).await, TimeoutKind::Idle);
         assert_eq!(begun.elapsed(), LIMIT);
 
         let (moving, resting) = (connection.begin(), connection.begin());
         advance(2 * LIMIT).await;
         resting.progress();
         let begun = Instant::now();
-        let neglected = connection.neglected(LIMIT, LIMIT);
+        let neglected = connection.timed_out(LIMIT, LIMIT);
         let progress = async {
             loop {
                 moving.progress();
@@ -335,7 +337,7 @@ mod tests {
             }
         };
         tokio::select! {
-            neglect = neglected => assert_eq!(neglect, Neglect::Stalled),
+            kind = neglected => assert_eq!(kind, TimeoutKind::Stalled),
             () = progress => unreachable!(),
         }
         assert_eq!(begun.elapsed(), LIMIT, "another answer's progress is none of this one");
@@ -347,7 +349,7 @@ mod tests {
         let begun = Instant::now();
         fresh.close();
         fresh.closing().await;
-        assert_eq!(begun.elapsed(), FIRST_REQUEST);
+        assert_eq!(begun.elapsed(), FIRST_REQUEST_WAIT);
         let used = connection();
         drop(used.begin());
         let begun = Instant::now();

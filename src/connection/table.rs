@@ -1,4 +1,4 @@
-//! The connections that are open, and who makes room for whom.
+//! The connections that are open, and which of them is evicted for another.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::Connection;
 use super::metrics::Metrics;
 
-/// How long a newcomer waits where all connections are busy.
-const ROOM_WAIT: Duration = Duration::from_secs(2);
+/// How long a pending connection waits where all others are busy.
+const ACCEPT_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a newcomer looks by itself: time alone can make a connection one that can be spared.
-const LOOK: Duration = Duration::from_millis(200);
+/// How often a pending connection tries by itself: time alone can make another one evictable.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How many newcomers may wait. Further ones stay with the kernel.
+/// How many connections may be pending. Further ones stay with the kernel.
 const WAITING: usize = 64;
 
 /// All open connections of one listener.
@@ -40,14 +40,14 @@ struct Table {
 }
 
 /// A connection's place among the open ones, until it is dropped.
-pub struct Open {
+pub struct ConnectionGuard {
     connections: Arc<Connections>,
     id: u64,
     connection: Arc<Connection>,
 }
 
-/// A newcomer that has to wait for its place.
-pub struct Newcomer {
+/// A connection that has to wait for its place.
+pub struct PendingConnection {
     connections: Arc<Connections>,
     peer: SocketAddr,
     _waiting: Option<OwnedSemaphorePermit>,
@@ -76,8 +76,11 @@ impl Connections {
     /// Takes in a new connection, at the cap in the place of an idle one.
     ///
     /// # Errors
-    /// Where all are busy, or others wait already: the newcomer that waits.
-    pub async fn open(self: &Arc<Self>, peer: SocketAddr) -> Result<Open, Newcomer> {
+    /// Where all are busy, or others wait already: the connection that waits.
+    pub async fn open(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+    ) -> Result<ConnectionGuard, PendingConnection> {
         self.metrics.accepted();
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if self.waiting.available_permits() == WAITING
@@ -86,7 +89,7 @@ impl Connections {
             return Ok(open);
         }
         let waiting = Arc::clone(&self.waiting).acquire_owned().await.ok();
-        Err(Newcomer { connections: Arc::clone(self), peer, _waiting: waiting })
+        Err(PendingConnection { connections: Arc::clone(self), peer, _waiting: waiting })
     }
 
     /// Ends all connections, and those still to come, each once its requests are answered.
@@ -100,9 +103,9 @@ impl Connections {
         self.table().connections.values().any(|connection| connection.is_busy())
     }
 
-    fn try_open(self: &Arc<Self>, peer: SocketAddr) -> Option<Open> {
+    fn try_open(self: &Arc<Self>, peer: SocketAddr) -> Option<ConnectionGuard> {
         let mut table = self.table();
-        if table.connections.len() >= self.max.get() && !table.make_room() {
+        if table.connections.len() >= self.max.get() && !table.evict_one() {
             return None;
         }
         let closing = self.closing.child_token();
@@ -111,7 +114,7 @@ impl Connections {
         let id = table.last;
         table.connections.insert(id, Arc::clone(&connection));
         self.metrics.opened();
-        Some(Open { connections: Arc::clone(self), id, connection })
+        Some(ConnectionGuard { connections: Arc::clone(self), id, connection })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -120,14 +123,14 @@ impl Connections {
 }
 
 impl Table {
-    /// Ends the connection that can best be spared. It leaves the table at once, and its
+    /// Evicts the connection of the least class. It leaves the table at once, and its
     /// socket is closed as soon as its task runs.
-    fn make_room(&mut self) -> bool {
+    fn evict_one(&mut self) -> bool {
         loop {
             let idle = self
                 .connections
                 .iter()
-                .filter_map(|(id, connection)| Some((connection.standing()?, *id)));
+                .filter_map(|(id, connection)| Some((connection.eviction_class()?, *id)));
             let Some((_, id)) = idle.min() else { return false };
             if self.connections.get(&id).is_some_and(|connection| connection.evict()) {
                 self.connections.remove(&id);
@@ -137,28 +140,28 @@ impl Table {
     }
 }
 
-impl Newcomer {
+impl PendingConnection {
     /// Waits for a place. `None` where none became free in two seconds.
-    pub async fn wait(self) -> Option<Open> {
+    pub async fn wait(self) -> Option<ConnectionGuard> {
         let Self { connections, peer, _waiting } = &self;
         let room = async {
             loop {
                 if let Some(open) = connections.try_open(*peer) {
                     return open;
                 }
-                let _ = timeout(LOOK, connections.freed.notified()).await;
+                let _ = timeout(RETRY_INTERVAL, connections.freed.notified()).await;
             }
         };
-        let open = timeout(ROOM_WAIT, room).await.ok();
+        let open = timeout(ACCEPT_WAIT, room).await.ok();
         if open.is_some() {
-            // Two that became free one after the other may have woken one newcomer only.
+            // Two that became free one after the other may have woken one pending connection only.
             connections.freed.notify_one();
         }
         open
     }
 }
 
-impl Deref for Open {
+impl Deref for ConnectionGuard {
     type Target = Arc<Connection>;
 
     fn deref(&self) -> &Arc<Connection> {
@@ -166,7 +169,7 @@ impl Deref for Open {
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.table().connections.remove(&self.id);
         self.connections.metrics.left();

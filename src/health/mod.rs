@@ -3,5 +3,5 @@
 mod readiness;
 mod token_probe;
 
-pub use readiness::{Readiness, TokenSeen};
-pub use token_probe::watch_token;
+pub use readiness::{ProbedToken, Readiness};
+pub use token_probe::probe_token;

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::auth::{Life, PreviousIgnored, PreviousLife, TokenReport};
+use crate::auth::{PreviousIgnored, PreviousValidity, TokenReport, Validity};
 use crate::problem::Code;
 
 /// The state behind `/readyz`. Readiness comes once: trouble with the token or the certificate
@@ -14,14 +14,14 @@ pub struct Readiness(Mutex<State>);
 #[derive(Default)]
 struct State {
     certificate_failed: Option<String>,
-    token: Option<TokenSeen>,
+    token: Option<ProbedToken>,
     token_was_valid: bool,
     stopping: bool,
 }
 
 /// What the last look at the token has shown.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TokenSeen {
+pub struct ProbedToken {
     /// Why no caller can be let in.
     pub failed: Option<Code>,
     /// What the token Secret holds, where it could be read.
@@ -36,7 +36,7 @@ impl Readiness {
     }
 
     /// Notes the last look at the token.
-    pub fn token(&self, seen: TokenSeen) {
+    pub fn token(&self, seen: ProbedToken) {
         let mut state = self.state();
         state.token_was_valid |= seen.failed.is_none();
         state.token = Some(seen);
@@ -75,21 +75,21 @@ impl Readiness {
     }
 }
 
-fn token(seen: Option<&TokenSeen>) -> Result<String, String> {
+fn token(seen: Option<&ProbedToken>) -> Result<String, String> {
     match seen {
         None => Err("not read yet".to_owned()),
-        Some(TokenSeen { failed: Some(code), report }) => {
+        Some(ProbedToken { failed: Some(code), report }) => {
             let detail = report.and_then(|report| report.detail());
             let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
             Err(format!("{}{detail}", code.as_str()))
         }
-        Some(TokenSeen { report, .. }) => {
+        Some(ProbedToken { report, .. }) => {
             Ok(expires(report.and_then(|report| report.current).unwrap_or_default()))
         }
     }
 }
 
-fn expires(life: Life) -> String {
+fn expires(life: Validity) -> String {
     let end = match (life.expiry, life.ends()) {
         (None, _) => Some("never expires".to_owned()),
         (Some(_), end) => end.map(|at| format!("expires {at}")),
@@ -98,6 +98,6 @@ fn expires(life: Life) -> String {
     format!(": {}", end.into_iter().chain(odd).collect::<Vec<_>>().join("; "))
 }
 
-fn previous_token(token: Result<PreviousLife, PreviousIgnored>) -> Result<String, String> {
+fn previous_token(token: Result<PreviousValidity, PreviousIgnored>) -> Result<String, String> {
     token.map(|life| format!(": counts until {}", life.until)).map_err(|reason| reason.to_string())
 }

@@ -4,24 +4,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Readiness, TokenSeen};
-use crate::auth::{AuthError, Authenticator, Life, PreviousIgnored, PreviousLife, TokenReport};
+use super::{ProbedToken, Readiness};
+use crate::auth::{
+    AuthError, Authenticator, PreviousIgnored, PreviousValidity, TokenReport, Validity,
+};
 use crate::fault_log::FaultLog;
 use crate::problem::{Code, Problem};
 
 /// Until the token is valid: a rollout waits for it.
-const EAGER: Duration = Duration::from_secs(1);
+const PROBE_INTERVAL_UNTIL_VALID: Duration = Duration::from_secs(1);
 /// From then on.
-const CALM: Duration = Duration::from_secs(30);
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Looks for ever, and tells only what has changed.
-pub async fn watch_token(
+pub async fn probe_token(
     authenticator: Arc<Authenticator>,
     deadline: Duration,
     readiness: Arc<Readiness>,
 ) {
     let mut teller = Teller::default();
-    let mut pause = EAGER;
+    let mut pause = PROBE_INTERVAL_UNTIL_VALID;
     loop {
         let seen = look(&authenticator, deadline).await;
         match &seen.report {
@@ -29,7 +31,7 @@ pub async fn watch_token(
             None => authenticator.metrics().unreadable(),
         }
         if seen.failed.is_none() {
-            pause = CALM;
+            pause = PROBE_INTERVAL;
         }
         teller.tell(&seen);
         readiness.token(seen);
@@ -37,18 +39,18 @@ pub async fn watch_token(
     }
 }
 
-async fn look(authenticator: &Authenticator, deadline: Duration) -> TokenSeen {
+async fn look(authenticator: &Authenticator, deadline: Duration) -> ProbedToken {
     let failed = |error: AuthError| {
         tracing::debug!(%error, "the token cannot be used");
         Problem::from(error).code
     };
     match tokio::time::timeout(deadline, authenticator.inspect()).await {
-        Ok(Ok(report)) => TokenSeen {
+        Ok(Ok(report)) => ProbedToken {
             failed: report.verdict.err().map(|refusal| failed(refusal.into())),
             report: Some(report),
         },
-        Ok(Err(error)) => TokenSeen { failed: Some(failed(error.into())), report: None },
-        Err(_) => TokenSeen { failed: Some(Code::DeadlineExceeded), report: None },
+        Ok(Err(error)) => ProbedToken { failed: Some(failed(error.into())), report: None },
+        Err(_) => ProbedToken { failed: Some(Code::DeadlineExceeded), report: None },
     }
 }
 
@@ -56,12 +58,12 @@ async fn look(authenticator: &Authenticator, deadline: Duration) -> TokenSeen {
 #[derive(Default)]
 struct Teller {
     faults: FaultLog<Code>,
-    valid: Option<Life>,
-    previous: Option<Result<PreviousLife, PreviousIgnored>>,
+    valid: Option<Validity>,
+    previous: Option<Result<PreviousValidity, PreviousIgnored>>,
 }
 
 impl Teller {
-    fn tell(&mut self, seen: &TokenSeen) {
+    fn tell(&mut self, seen: &ProbedToken) {
         match seen.failed {
             Some(code) => self.tell_failed(code, seen.report.and_then(|report| report.detail())),
             None => self.tell_valid(seen.report.and_then(|report| report.current)),
@@ -89,7 +91,7 @@ impl Teller {
         );
     }
 
-    fn tell_valid(&mut self, token: Option<Life>) {
+    fn tell_valid(&mut self, token: Option<Validity>) {
         let over = self.faults.over(|_| true).is_some();
         if std::mem::replace(&mut self.valid, token) == token && !over {
             return;
@@ -112,23 +114,26 @@ impl Teller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Lapsed, Refusal};
+    use crate::auth::{OutsideValidity, Refusal};
     use crate::testing::Log;
 
-    fn failed(code: Code) -> TokenSeen {
-        TokenSeen { failed: Some(code), report: None }
+    fn failed(code: Code) -> ProbedToken {
+        ProbedToken { failed: Some(code), report: None }
     }
 
-    fn valid(previous: Option<Result<PreviousLife, PreviousIgnored>>) -> TokenSeen {
-        let current = Some(Life { expiry: Some(9e9), ..Life::default() });
-        TokenSeen { failed: None, report: Some(TokenReport { verdict: Ok(()), current, previous }) }
+    fn valid(previous: Option<Result<PreviousValidity, PreviousIgnored>>) -> ProbedToken {
+        let current = Some(Validity { expiry: Some(9e9), ..Validity::default() });
+        ProbedToken {
+            failed: None,
+            report: Some(TokenReport { verdict: Ok(()), current, previous }),
+        }
     }
 
     #[test]
     fn what_stays_as_it_is_is_told_once() {
         let (log, _guard) = Log::start();
         let mut teller = Teller::default();
-        let told = |teller: &mut Teller, seen: &[TokenSeen]| {
+        let told = |teller: &mut Teller, seen: &[ProbedToken]| {
             (0..5).for_each(|_| seen.iter().for_each(|seen| teller.tell(seen)));
             log.take()
         };
@@ -154,7 +159,8 @@ mod tests {
         log.take();
         let mut seen = valid(None);
         seen.failed = Some(Code::TokenExpired);
-        seen.report.as_mut().unwrap().verdict = Err(Refusal::Lapsed(Lapsed::Expired));
+        seen.report.as_mut().unwrap().verdict =
+            Err(Refusal::OutsideValidity(OutsideValidity::Expired));
         teller.tell(&seen);
         assert!(log.take().contains("token-expired"));
         teller.tell(&valid(None));

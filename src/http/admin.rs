@@ -12,7 +12,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use super::accept::{self, Offer};
-use super::body::Held;
+use super::body::RequestGuard;
 use super::soundness::check_head;
 use crate::connection::Connection;
 use crate::health::Readiness;
@@ -57,7 +57,8 @@ fn problem(code: Code) -> Response {
 /// room nor counts as idle.
 async fn guard(request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
-    let held = Held { activity: connection.as_ref().map(Connection::begin), _slot: None };
+    let held =
+        RequestGuard { in_flight: connection.as_ref().map(Connection::begin), _permit: None };
     let (head, body) = request.into_parts();
     let response = match check_head(&head) {
         Ok(()) => next.run(Request::from_parts(head, body)).await,

@@ -9,21 +9,21 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use crate::connection::{Activity, Slot};
+use crate::connection::{InFlightRequest, RequestPermit};
 
 /// The most that is handed to a connection at once: what a slow reader must take for its answer
 /// to count as moving.
 const CHUNK: usize = 16 * 1024;
 
 /// What a request holds until the last byte of its answer is written.
-pub(super) struct Held {
+pub(super) struct RequestGuard {
     /// Its place on its connection, where it came over one.
-    pub(super) activity: Option<Activity>,
-    /// Its slot among the requests in flight.
-    pub(super) _slot: Option<Slot>,
+    pub(super) in_flight: Option<InFlightRequest>,
+    /// Its permit among the requests in flight.
+    pub(super) _permit: Option<RequestPermit>,
 }
 
-impl Held {
+impl RequestGuard {
     /// Keeps all this until `response` is written, or given up.
     pub(super) fn until_written(self, response: Response) -> Response {
         self.progress();
@@ -32,8 +32,8 @@ impl Held {
     }
 
     fn progress(&self) {
-        if let Some(activity) = &self.activity {
-            activity.progress();
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.progress();
         }
     }
 }
@@ -44,12 +44,12 @@ struct Writing {
     body: Body,
     /// What of the last frame was not handed over yet.
     rest: Bytes,
-    held: Arc<Held>,
+    held: Arc<RequestGuard>,
 }
 
 struct Owned {
     bytes: Bytes,
-    _held: Arc<Held>,
+    _held: Arc<RequestGuard>,
 }
 
 impl AsRef<[u8]> for Owned {
@@ -109,15 +109,15 @@ mod tests {
     use super::*;
     use crate::connection::InFlight;
 
-    /// What holds the one slot that there is, and a look at how many are taken.
-    fn held() -> (Held, Gauge) {
+    /// What holds the one permit that there is, and a look at how many are taken.
+    fn held() -> (RequestGuard, Gauge) {
         let taken = Gauge::default();
-        let slot = InFlight::new(NonZeroUsize::MIN, taken.clone()).slot(None);
-        (Held { activity: None, _slot: slot }, taken)
+        let permit = InFlight::new(NonZeroUsize::MIN, taken.clone()).permit(None);
+        (RequestGuard { in_flight: None, _permit: permit }, taken)
     }
 
     #[tokio::test]
-    async fn a_slot_is_given_back_when_the_last_byte_is() {
+    async fn a_permit_is_given_back_when_the_last_byte_is() {
         let (held, taken) = held();
         let text: Vec<u8> = (0..=u8::MAX).cycle().take(2 * CHUNK + 1).collect();
         let mut body = held.until_written(Response::new(Body::from(text.clone()))).into_body();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_is_given_back_when_an_answer_is_given_up() {
+    async fn a_permit_is_given_back_when_an_answer_is_given_up() {
         for text in ["", "text"] {
             let (held, taken) = held();
             drop(held.until_written(Response::new(Body::from(text))));

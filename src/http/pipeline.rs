@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use super::audit::{AuditRecord, RequestIds};
-use super::body::Held;
+use super::body::RequestGuard;
 use super::metrics::{Metrics, Outcome};
 use super::soundness::check_head;
 use super::webhook::Endpoint;
@@ -40,13 +40,14 @@ impl Pipeline {
     }
 
     /// Answers a request, whatever happens on the way: with one audit record, which is written
-    /// when it is dropped, and with a slot that is held until the last byte is written.
+    /// when it is dropped, and with a permit that is held until the last byte is written.
     pub(super) async fn respond(&self, request: Request) -> Response {
         let mut record = AuditRecord::new(self.ids.next(), &self.metrics, &request);
         let connection = request.extensions().get::<Arc<Connection>>().map(Arc::clone);
-        let slot = self.in_flight.slot(connection.as_ref());
-        let has_room = slot.is_some();
-        let held = Held { activity: connection.as_ref().map(Connection::begin), _slot: slot };
+        let permit = self.in_flight.permit(connection.as_ref());
+        let has_room = permit.is_some();
+        let held =
+            RequestGuard { in_flight: connection.as_ref().map(Connection::begin), _permit: permit };
 
         let (head, body) = request.into_parts();
         let handled = self.handle(&mut record, &head, !body.is_end_stream(), has_room);

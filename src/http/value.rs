@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::accept::{self, Offer};
 use crate::answer::{Answer, Form};
-use crate::secrets::Place;
+use crate::secrets::Reservation;
 
 /// RFC 8259 knows no parameters, and says that a `charset` has no effect.
 const JSON: Offer =
@@ -18,10 +18,10 @@ const JSON: Offer =
 
 const RAW: Offer = Offer { kind: "application", subkind: "octet-stream", parameters: &[] };
 
-/// The bytes of an answer: zeroed once they are sent, and until then in their place in memory.
+/// The bytes of an answer: zeroed once they are sent, and until then part of the memory budget.
 struct Sent {
     bytes: Zeroizing<Vec<u8>>,
-    _place: Place,
+    _reservation: Reservation,
 }
 
 impl AsRef<[u8]> for Sent {
@@ -37,15 +37,20 @@ pub(super) fn preferred_form(headers: &HeaderMap) -> Form {
     if accept::prefers(lines, RAW, JSON) { Form::Raw } else { Form::Json }
 }
 
-/// The response to an answer of `size` bytes, which stays in its `place` until it is sent.
+/// The response to an answer of `size` bytes, which keeps its `reservation` until it is sent.
 ///
 /// # Errors
 /// None that could occur: writing to a vector does not fail.
-pub(super) fn response(answer: &Answer<'_>, size: usize, place: Place) -> io::Result<Response> {
+pub(super) fn response(
+    answer: &Answer<'_>,
+    size: usize,
+    reservation: Reservation,
+) -> io::Result<Response> {
     // A buffer that has to grow would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(size));
     answer.write(&mut *bytes)?;
-    let mut response = Response::new(Body::from(Bytes::from_owner(Sent { bytes, _place: place })));
+    let mut response =
+        Response::new(Body::from(Bytes::from_owner(Sent { bytes, _reservation: reservation })));
     let headers = response.headers_mut();
     let kind = match answer.form() {
         Form::Json => "application/json",

@@ -18,7 +18,7 @@ use crate::policy::ServePolicy;
 use crate::problem::Code;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::secrets::{Memory, SecretStore};
+use crate::secrets::{MemoryBudget, SecretStore};
 
 /// The path of the endpoint.
 const PATH: &str = "/webhook";
@@ -37,7 +37,7 @@ pub struct Endpoint {
     /// For a whole answer, from its arrival to the head of the response.
     pub deadline: Duration,
     /// Where large answers are until they are sent.
-    pub memory: Memory,
+    pub memory: MemoryBudget,
 }
 
 impl Endpoint {
@@ -99,8 +99,8 @@ impl Endpoint {
         self.policy.serves(&secret)?;
         let answer = Answer::find(&secret, &query, form)?;
         let size = answer.size();
-        let place = self.memory.place(size).await?;
-        value::response(&answer, size, place).map_err(|_| Code::InternalError.into())
+        let reservation = self.memory.reserve(size).await?;
+        value::response(&answer, size, reservation).map_err(|_| Code::InternalError.into())
     }
 }
 

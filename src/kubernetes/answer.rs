@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use serde::Deserialize;
 
-use crate::secrets::{Place, ReadError, Secret, SecretBytes, SecretName};
+use crate::secrets::{ReadError, Reservation, Secret, SecretBytes, SecretName};
 
 /// Why one attempt to read failed, and what may help.
 pub(super) struct Failure {
@@ -146,7 +146,7 @@ fn secret(name: &SecretName, body: &[u8]) -> Result<Secret, Failure> {
         labels: object.metadata.labels.unwrap_or_default(),
         annotations: object.metadata.annotations.unwrap_or_default(),
         entries,
-        place: Place::default(),
+        reservation: Reservation::default(),
     })
 }
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Failure, Remedy, interpret};
 use super::config::ConfigError;
-use crate::secrets::{Memory, Place, ReadError, Secret, SecretName};
+use crate::secrets::{MemoryBudget, ReadError, Reservation, Secret, SecretName};
 
 /// Who asks, in the API server's audit log.
 const AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -38,7 +38,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// The memory for large Secrets of one cluster, in bytes: two can be read at a time.
 pub(super) const LARGE_SECRETS: usize = 2 * READING;
-/// The largest body that needs no place there, in bytes. The bound on reads bounds these.
+/// The largest body that needs no reservation, in bytes. The bound on reads bounds these.
 pub(super) const SMALL_SECRET: usize = 64 << 10;
 
 /// A client with the credentials, the CA and the connections of one configuration.
@@ -68,8 +68,12 @@ impl Connection {
     }
 
     /// One GET without a resourceVersion: the API server answers it from a quorum of etcd. A large
-    /// Secret takes its place in `memory`.
-    pub(super) async fn get(&self, name: &SecretName, memory: &Memory) -> Result<Secret, Failure> {
+    /// Secret takes a reservation of `memory`.
+    pub(super) async fn get(
+        &self,
+        name: &SecretName,
+        memory: &MemoryBudget,
+    ) -> Result<Secret, Failure> {
         let path = format!("/api/v1/namespaces/{}/secrets/{}", name.namespace, name.name());
         let request = Request::get(path)
             .header(ACCEPT, "application/json")
@@ -78,10 +82,10 @@ impl Connection {
             .map_err(|_| Failure::unavailable("the request cannot be built", Remedy::None))?;
         let response = self.client.send(request).await.map_err(|error| broken(&error))?;
         let (head, body) = response.into_parts();
-        let (body, place) = collect(body, head.status, memory).await?;
+        let (body, reservation) = collect(body, head.status, memory).await?;
         let mut secret = interpret(name, head.status, retry_after(&head.headers), &body)?;
-        secret.place = place;
-        secret.place.shrink(secret.entries.values().map(|bytes| bytes.len()).sum());
+        secret.reservation = reservation;
+        secret.reservation.shrink(secret.entries.values().map(|bytes| bytes.len()).sum());
         Ok(secret)
     }
 }
@@ -121,21 +125,21 @@ fn tcp_connector(unreachable_after: Duration) -> HttpConnector {
 async fn collect(
     mut body: Body,
     status: StatusCode,
-    memory: &Memory,
-) -> Result<(Zeroizing<Vec<u8>>, Place), Failure> {
-    let (mut bytes, mut place) = (Zeroizing::new(Vec::new()), None);
+    memory: &MemoryBudget,
+) -> Result<(Zeroizing<Vec<u8>>, Reservation), Failure> {
+    let (mut bytes, mut reservation) = (Zeroizing::new(Vec::new()), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failure { status: Some(status), ..broken(&error) })?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > MAX_BODY {
             return Err(Failure::unavailable("its answer is too large", Remedy::None));
         }
-        if place.is_none() && memory.is_large(bytes.len() + data.len()) {
-            place = Some(memory.place(READING).await.map_err(|_| ReadError::Overloaded)?);
+        if reservation.is_none() && memory.is_large(bytes.len() + data.len()) {
+            reservation = Some(memory.reserve(READING).await.map_err(|_| ReadError::Overloaded)?);
         }
         append(&mut bytes, &data);
     }
-    Ok((bytes, place.unwrap_or_default()))
+    Ok((bytes, reservation.unwrap_or_default()))
 }
 
 /// A vector that grows by itself leaves its old buffer behind, not zeroed.

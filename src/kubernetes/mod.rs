@@ -21,7 +21,7 @@ pub use self::config::ConfigError;
 use self::config::Origin;
 use self::connection::{Connection, LARGE_SECRETS, SMALL_SECRET};
 use crate::fault_log::FaultLog;
-use crate::secrets::{Memory, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
+use crate::secrets::{MemoryBudget, Namespace, Read, ReadError, Secret, SecretName, SecretStore};
 
 /// How long at least between two rebuilds of the client.
 const REBUILD_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub struct Kubernetes {
     namespace: Namespace,
     deadline: Duration,
     connection: ArcSwap<Connection>,
-    memory: Memory,
+    memory: MemoryBudget,
     /// When the client was last rebuilt; held while it is.
     rebuilt: Mutex<Option<Instant>>,
     faults: FaultLog<Fault>,
@@ -85,7 +85,7 @@ impl Kubernetes {
         let namespace = config.default_namespace.parse::<Namespace>()?;
         let connection = Connection::new(config, unreachable_after(deadline)).await?;
         let connection = ArcSwap::from_pointee(connection);
-        let (memory, rebuilt) = (Memory::new(LARGE_SECRETS, SMALL_SECRET), Mutex::new(None));
+        let (memory, rebuilt) = (MemoryBudget::new(LARGE_SECRETS, SMALL_SECRET), Mutex::new(None));
         let faults = FaultLog::default();
         Ok(Self { origin, namespace, deadline, connection, memory, rebuilt, faults })
     }

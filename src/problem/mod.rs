@@ -7,11 +7,13 @@ use std::time::Duration;
 pub use code::Code;
 
 use crate::answer::AnswerError;
-use crate::auth::{AuthError, BearerError, Lapsed, Refusal, StoredTokenError, TokenSecretError};
+use crate::auth::{
+    AuthError, BearerError, OutsideValidity, Refusal, StoredTokenError, TokenSecretError,
+};
 use crate::document::WalkError;
 use crate::policy::NotServed;
 use crate::query::QueryError;
-use crate::secrets::{Full, ReadError};
+use crate::secrets::{Exhausted, ReadError};
 
 /// An answer that is no value: a code, and what little may be said beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +74,8 @@ fn naming(what: &str, name: &str) -> Option<String> {
     plain.then(|| format!("{what} \"{name}\""))
 }
 
-impl From<Full> for Problem {
-    fn from(_: Full) -> Self {
+impl From<Exhausted> for Problem {
+    fn from(_: Exhausted) -> Self {
         Code::Overloaded.into()
     }
 }
@@ -96,8 +98,10 @@ impl From<AuthError> for Problem {
         match error {
             AuthError::Read(error) => Self::of_read(error, Code::TokenSecretMissing),
             AuthError::Refused(Refusal::Mismatch) => Code::TokenMismatch.into(),
-            AuthError::Refused(Refusal::Lapsed(Lapsed::Expired)) => Code::TokenExpired.into(),
-            AuthError::Refused(Refusal::Lapsed(Lapsed::NotYetValid)) => {
+            AuthError::Refused(Refusal::OutsideValidity(OutsideValidity::Expired)) => {
+                Code::TokenExpired.into()
+            }
+            AuthError::Refused(Refusal::OutsideValidity(OutsideValidity::NotYetValid)) => {
                 Code::TokenNotYetValid.into()
             }
             AuthError::Refused(Refusal::TokenSecret(error)) => match error {

@@ -6,31 +6,31 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// The unit in which places are counted, in bytes.
+/// The unit in which reservations are counted, in bytes.
 const UNIT: usize = 1024;
 
-/// How long it is waited for a place.
+/// How long a value waits for its reservation.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// An amount of memory in which large values take places.
+/// An amount of memory that large values share.
 #[derive(Clone)]
-pub struct Memory {
+pub struct MemoryBudget {
     units: Arc<Semaphore>,
     all: usize,
     small: usize,
 }
 
-/// A place in a [`Memory`], given back when it is dropped. A small value's place is none.
+/// A part of a [`MemoryBudget`], given back when it is dropped. A small value has none.
 #[derive(Default)]
-pub struct Place(Option<OwnedSemaphorePermit>);
+pub struct Reservation(Option<OwnedSemaphorePermit>);
 
-/// There was no place for a while.
+/// The whole budget was taken for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many large values are in memory")]
-pub struct Full;
+pub struct Exhausted;
 
-impl Memory {
-    /// A memory of `bytes`. A value of at most `small` bytes needs no place in it: however many
+impl MemoryBudget {
+    /// A budget of `bytes`. A value of at most `small` bytes needs no reservation: however many
     /// there are of these, something else bounds their number.
     #[must_use]
     pub fn new(bytes: usize, small: usize) -> Self {
@@ -38,31 +38,31 @@ impl Memory {
         Self { units: Arc::new(Semaphore::new(all)), all, small }
     }
 
-    /// Whether a value of `bytes` needs a place.
+    /// Whether a value of `bytes` needs a reservation.
     #[must_use]
     pub fn is_large(&self, bytes: usize) -> bool {
         bytes > self.small
     }
 
-    /// A place for a value of `bytes`, as soon as there is one. What is larger than the whole
+    /// A reservation for a value of `bytes`, as soon as there is room. What is larger than the whole
     /// memory takes all of it.
     ///
     /// # Errors
     /// Where there was none for two seconds.
-    pub async fn place(&self, bytes: usize) -> Result<Place, Full> {
+    pub async fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         if !self.is_large(bytes) {
-            return Ok(Place::default());
+            return Ok(Reservation::default());
         }
         let units = u32::try_from(bytes.div_ceil(UNIT).min(self.all)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.units).acquire_many_owned(units);
         match timeout(WAIT, permit).await {
-            Ok(Ok(permit)) => Ok(Place(Some(permit))),
-            _ => Err(Full),
+            Ok(Ok(permit)) => Ok(Reservation(Some(permit))),
+            _ => Err(Exhausted),
         }
     }
 }
 
-impl Place {
+impl Reservation {
     /// Gives back what a value of `bytes` does not need.
     pub fn shrink(&mut self, bytes: usize) {
         let units = bytes.div_ceil(UNIT);
@@ -79,25 +79,25 @@ mod tests {
     const SMALL: usize = 64 * 1024;
 
     #[tokio::test(start_paused = true)]
-    async fn large_values_wait_for_their_place_and_small_ones_do_not() {
-        let memory = Memory::new(4 * SMALL, SMALL);
-        let mut first = memory.place(3 * SMALL).await.unwrap();
-        assert!(memory.place(2 * SMALL).await.is_err());
-        let small = memory.place(SMALL).await;
+    async fn large_values_wait_for_their_reservation_and_small_ones_do_not() {
+        let memory = MemoryBudget::new(4 * SMALL, SMALL);
+        let mut first = memory.reserve(3 * SMALL).await.unwrap();
+        assert!(memory.reserve(2 * SMALL).await.is_err());
+        let small = memory.reserve(SMALL).await;
         assert!(small.is_ok());
         first.shrink(2 * SMALL);
-        let second = memory.place(2 * SMALL).await;
+        let second = memory.reserve(2 * SMALL).await;
         assert!(second.is_ok());
         drop(first);
-        assert!(memory.place(SMALL + 1).await.is_ok());
+        assert!(memory.reserve(SMALL + 1).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_larger_than_the_memory_takes_all_of_it() {
-        let memory = Memory::new(4 * SMALL, SMALL);
-        let all = memory.place(usize::MAX).await.unwrap();
-        assert!(memory.place(SMALL + 1).await.is_err());
+        let memory = MemoryBudget::new(4 * SMALL, SMALL);
+        let all = memory.reserve(usize::MAX).await.unwrap();
+        assert!(memory.reserve(SMALL + 1).await.is_err());
         drop(all);
-        assert!(memory.place(SMALL + 1).await.is_ok());
+        assert!(memory.reserve(SMALL + 1).await.is_ok());
     }
 }

@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 
 pub use bytes::SecretBytes;
 pub use manifests::Manifests;
-pub use memory::{Full, Memory, Place};
+pub use memory::{Exhausted, MemoryBudget, Reservation};
 pub use metrics::Metrics;
 pub use name::{InvalidName, Namespace, SecretName};
 pub use shared::SharedReads;
@@ -36,8 +36,8 @@ pub struct Secret {
     pub annotations: BTreeMap<String, SecretBytes>,
     /// The decoded entries of `data`.
     pub entries: BTreeMap<String, SecretBytes>,
-    /// Its place in memory.
-    pub place: Place,
+    /// What it takes of the memory budget.
+    pub reservation: Reservation,
 }
 
 /// The result of one read. A read may be shared by several requests, hence the `Arc`.

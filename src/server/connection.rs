@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::lingering::linger;
-use crate::connection::{Closed, Connection, Neglect};
+use crate::connection::{Closed, Connection, TimeoutKind};
 
 /// The head of a request: request line or pseudo-headers, and all headers.
 const MAX_HEAD: usize = 16 * 1024;
@@ -39,7 +39,7 @@ const MAX_HEADER_LIST: u32 = 64 * 1024;
 const MAX_STREAMS: u32 = 64;
 
 /// How long a client without a request may take to notice that its connection is to end.
-const FAREWELL: Duration = Duration::from_secs(2);
+const GOAWAY_GRACE: Duration = Duration::from_secs(2);
 
 /// What one HTTP/2 connection may send of bodies, which nobody reads.
 const WINDOW: u32 = 64 * 1024 - 1;
@@ -202,9 +202,9 @@ where
         () = connection.closing() => {
             if leaving.is_cancelled() { Closed::Shutdown } else { Closed::Done }
         }
-        neglect = connection.neglected(limit, limit) => match neglect {
-            Neglect::Idle => Closed::Idle,
-            Neglect::Stalled => return Closed::Stalled,
+        kind = connection.timed_out(limit, limit) => match kind {
+            TimeoutKind::Idle => Closed::Idle,
+            TimeoutKind::Stalled => return Closed::Stalled,
         },
     };
     end(http.as_mut());
@@ -214,9 +214,9 @@ where
             Closed::Done => closed,
             worse => worse,
         },
-        neglect = connection.neglected(limit.min(FAREWELL), limit) => match neglect {
-            Neglect::Idle => closed,
-            Neglect::Stalled => Closed::Stalled,
+        kind = connection.timed_out(limit.min(GOAWAY_GRACE), limit) => match kind {
+            TimeoutKind::Idle => closed,
+            TimeoutKind::Stalled => Closed::Stalled,
         },
     }
 }

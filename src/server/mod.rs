@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection::{Closed, Connections, Metrics, Newcomer, Open};
+use crate::connection::{Closed, ConnectionGuard, Connections, Metrics, PendingConnection};
 pub use connection::Limits;
 use connection::Serving;
 
@@ -118,7 +118,7 @@ impl Bound {
             admin_connections,
             TaskTracker::new(),
             CancellationToken::new(),
-            move |tcp, open: Open| {
+            move |tcp, open: ConnectionGuard| {
                 let serving = admin.clone();
                 async move { connection::serve_plain(tcp, serving, &open).await }
             },
@@ -132,7 +132,7 @@ impl Bound {
             Arc::clone(&connections),
             tasks.clone(),
             closed.clone(),
-            move |tcp, open: Open| {
+            move |tcp, open: ConnectionGuard| {
                 let (tls, serving) = (tls.clone(), https.clone());
                 async move { connection::serve_tls(tcp, tls, serving, &open).await }
             },
@@ -157,7 +157,7 @@ async fn accept<F>(
     connections: Arc<Connections>,
     tasks: TaskTracker,
     closed: CancellationToken,
-    serve: impl Fn(TcpStream, Open) -> F + Clone + Send + 'static,
+    serve: impl Fn(TcpStream, ConnectionGuard) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = Closed> + Send + 'static,
 {
@@ -177,7 +177,7 @@ async fn accept<F>(
                 let serve = serve.clone();
                 let serve = move |open| serve(tcp, open);
                 // Boxed: tokio copies a task's future several times, and this one is large.
-                tasks.spawn(Box::pin(see_through(place, Arc::clone(&connections), serve)));
+                tasks.spawn(Box::pin(supervise(place, Arc::clone(&connections), serve)));
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -191,14 +191,14 @@ async fn accept<F>(
 }
 
 /// Serves one connection until it has ended or another one needs its place.
-async fn see_through<F: Future<Output = Closed>>(
-    place: Result<Open, Newcomer>,
+async fn supervise<F: Future<Output = Closed>>(
+    place: Result<ConnectionGuard, PendingConnection>,
     connections: Arc<Connections>,
-    serve: impl FnOnce(Open) -> F,
+    serve: impl FnOnce(ConnectionGuard) -> F,
 ) {
     let open = match place {
         Ok(open) => Some(open),
-        Err(newcomer) => newcomer.wait().await,
+        Err(pending) => pending.wait().await,
     };
     let closed = match open {
         None => Closed::NoRoom,

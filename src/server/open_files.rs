@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that are open besides connections and reads: the listeners, the log, what the runtime
-/// needs, connections to the admin port, and newcomers that wait.
+/// needs, connections to the admin port, and pending connections.
 const RESERVED: usize = 32 + 64;
 
 /// What this process may do at a time.

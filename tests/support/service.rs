@@ -15,7 +15,7 @@ use vsecm_scout::auth::{Authenticator, TokenRules};
 use vsecm_scout::connection::Metrics;
 use vsecm_scout::http::{self, Endpoint, RequestIds};
 use vsecm_scout::policy::ServePolicy;
-use vsecm_scout::secrets::{Memory, Namespace, SecretName, SecretStore};
+use vsecm_scout::secrets::{MemoryBudget, Namespace, SecretName, SecretStore};
 use vsecm_scout::server::certificate::Certificate;
 use vsecm_scout::server::{Bound, Drain, Ended, Limits, Services, tls};
 
@@ -48,7 +48,7 @@ pub fn endpoint(store: Arc<dyn SecretStore>) -> Arc<Endpoint> {
             token_secret,
         },
         deadline: Duration::from_secs(1),
-        memory: Memory::new(8 << 20, 32 << 10),
+        memory: MemoryBudget::new(8 << 20, 32 << 10),
     })
 }
 

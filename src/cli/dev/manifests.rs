@@ -74,7 +74,7 @@ fn is_expired_and_ours(text: &str) -> bool {
     secrets.iter().filter_map(|found| found.secret.as_ref().ok()).any(|secret| {
         let expired = rules
             .tokens(secret, now, None)
-            .is_ok_and(|tokens| rules.holds(&tokens.current, now).is_err());
+            .is_ok_and(|tokens| rules.is_valid_at(&tokens.current, now).is_err());
         let token = secret.entries.get("token").and_then(|token| std::str::from_utf8(token).ok());
         expired && token.is_some_and(|token| token_manifest(token) == text)
     })

@@ -136,7 +136,7 @@ fn same_token(subject: &str, bytes: &SecretBytes, name: &SecretName, facts: &Fac
         }
     };
     match facts.rules.judge(ours, bearer, facts.now, None) {
-        Ok(_) | Err(Refusal::Lapsed(_)) => {
+        Ok(_) | Err(Refusal::OutsideValidity(_)) => {
             Check::ok(NAME, subject, "ESO sends the token that the service holds")
         }
         Err(Refusal::Mismatch) => Check::fault(

@@ -102,7 +102,7 @@ fn of_token(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
 fn expiry(subject: &str, rules: &TokenRules, token: &StoredToken<'_>, now: Timestamp) -> Check {
     const NAME: &str = "token-expiry";
     let rotate = "Rotate it: docs/rotation.md";
-    if let Err(lapsed) = rules.holds(token, now) {
+    if let Err(lapsed) = rules.is_valid_at(token, now) {
         return match token.out_of_range() {
             Some(odd) => Check::fault(NAME, subject, format!("{lapsed}: {odd}"), IN_SECONDS),
             None => Check::fault(NAME, subject, lapsed.to_string(), rotate),
@@ -162,7 +162,7 @@ fn previous(subject: &str, rules: &TokenRules, secret: &Secret, now: Timestamp) 
             format!("the previous token matches nothing: {ignored}"),
             remedy(ignored),
         ),
-        Ok(Some(Ok(previous))) => match rules.holds(&previous.token, now) {
+        Ok(Some(Ok(previous))) => match rules.is_valid_at(&previous.token, now) {
             Ok(()) => {
                 let until = previous.until;
                 Check::ok(NAME, subject, format!("the previous token counts until {until}"))

@@ -8,7 +8,7 @@ use super::names::{is_entry_name, is_label_value, is_qualified_name};
 use super::schema::{self, Path, SECRET, Step};
 use super::tree::{Node, Pair, Value};
 use super::{Entry, Unreadable};
-use crate::secrets::{Namespace, Place, Secret, SecretBytes, SecretName};
+use crate::secrets::{Namespace, Reservation, Secret, SecretBytes, SecretName};
 
 /// The most bytes that the entries of a Secret may have (`core.MaxSecretSize`).
 const MAX_ENTRIES: usize = 1 << 20;
@@ -126,7 +126,7 @@ fn secret(node: &Node<'_>, entries: BTreeMap<String, SecretBytes>) -> Secret {
         labels: labels.collect(),
         annotations: texts(metadata, "annotations"),
         entries,
-        place: Place::default(),
+        reservation: Reservation::default(),
     }
 }
 
