@@ -22,7 +22,7 @@ struct State {
 /// What the last look at the token has shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbedToken {
-    /// Why no caller can be let in.
+    /// Why no caller can be accepted.
     pub failed: Option<Code>,
     /// What the token Secret holds, where it could be read.
     pub report: Option<TokenReport>,

@@ -106,7 +106,7 @@ impl Metrics {
         );
         registry.register(
             "authentication_failures",
-            "Requests turned away because of their Authorization header or token, by reason",
+            "Requests rejected because of their Authorization header or token, by reason",
             self.authentication_failures.clone(),
         );
         registry.register(

@@ -251,7 +251,7 @@ async fn rotate_with_overlap(stage: &Stage) -> Result<()> {
     let (rotate, _) = with_new_token("rotate-with-overlap")?;
     stage.served.script(&rotate).await?;
     let again = some_by_one_token(stage, &BTreeSet::new()).await?;
-    ensure!(old == again, "ESO still has the old token, and it is let in");
+    ensure!(old == again, "ESO still has the old token, and it is accepted");
     let (rotate, _) = with_new_token("rotate")?;
     stage.kubectl.script(&rotate).await?;
     let used = some_by_one_token(stage, &old).await?;
@@ -265,7 +265,7 @@ async fn rotate_with_overlap(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Waits for some more requests that were let in, and whose token is none of `known`. Gives their
+/// Waits for some more requests that were accepted, and whose token is none of `known`. Gives their
 /// tokens, as the log names them.
 async fn some_by_one_token(stage: &Stage, known: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let before = stage.requests().len();
