@@ -1,7 +1,7 @@
 //! The Secrets in the text of one file of YAML or JSON (pure), as kubectl and the API server read
-//! it: [`documents`] takes the file apart, [`build`] makes a [`tree`] of JSON's values of each document by the rules
-//! of [`scalar`], [`kinds`] finds the Secrets in them, and [`secret`] decodes these strictly, by the
-//! fields of [`schema`] and the [`names`] that the API server takes.
+//! it: `documents` takes the file apart, `build` makes a `tree` of JSON's values of each document by
+//! the rules of `scalar`, `kinds` finds the Secrets in them, and `secret` decodes these strictly, by
+//! the fields of `schema` and the `names` that the API server takes.
 
 mod build;
 mod documents;
