@@ -59,7 +59,7 @@ impl<K: Eq + Hash> State<K> {
             return known.again(now);
         }
         if self.faults.len() >= MAX_FAULTS {
-            self.faults.retain(|_, fault| fault.is_recent(now));
+            self.faults.retain(|_, fault| fault.open && fault.is_recent(now));
         }
         if self.faults.len() < MAX_FAULTS {
             self.faults.insert(fault, Fault::new(now));

@@ -377,6 +377,10 @@ async fn memory_stays_bounded_whatever_lies_in_the_folder() {
         ("a bomb of aliases", alias_bomb()),
         ("many mappings", format!("kind: ConfigMap\na: [{}]", "{a: },".repeat(690_000))),
         ("many Secrets", (0..45_000).map(small).collect()),
+        ("one Secret of many entries", {
+            let entries: String = (0..160_000).map(|entry| format!("k{entry}: \"\",")).collect();
+            format!("{}stringData: {{{entries}}}", small(0))
+        }),
         ("one large text", format!("kind: ConfigMap\na: |\n{}", " x\n".repeat(1_300_000))),
         ("one value at many places", {
             let aliases: String = (0..100).map(|copy| format!("  k{copy}: *a\n")).collect();

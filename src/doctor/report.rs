@@ -103,7 +103,9 @@ fn line(check: &Check) -> String {
         Status::Fault => '✗',
         Status::Unknown => '–',
     };
-    let remedy = check.remedy.as_ref().map(|remedy| format!(". {remedy}")).unwrap_or_default();
+    let remedy = check.remedy.as_ref();
+    let end = if check.finding.ends_with('?') { "" } else { "." };
+    let remedy = remedy.map(|remedy| format!("{end} {remedy}")).unwrap_or_default();
     plain(&format!("{mark} {}: {}{remedy}", check.subject, check.finding))
 }
 

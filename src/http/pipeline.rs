@@ -19,7 +19,7 @@ use super::webhook::Endpoint;
 use crate::connection::{Connection, InFlight};
 use crate::problem::{Code, Problem};
 
-/// What every request of the HTTPS port passes.
+/// What every request of the HTTPS port passes whose head hyper and the server have taken.
 pub(super) struct Pipeline {
     ids: RequestIds,
     metrics: Arc<Metrics>,

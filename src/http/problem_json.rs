@@ -27,7 +27,6 @@ impl IntoResponse for Problem {
             StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         set_headers(&self, response.headers_mut());
         response.extensions_mut().insert(ReasonPhrase::from_static(code.as_bytes()));
-        response.extensions_mut().insert(self.code);
         response
     }
 }

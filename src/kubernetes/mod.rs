@@ -40,6 +40,9 @@ pub struct Kubernetes {
     /// When the client was last rebuilt; held while it is.
     rebuilt: Mutex<Option<Instant>>,
     faults: FaultLog<Fault>,
+    /// Secrets that the API server does not hand out. Callers choose their names: however many fail,
+    /// the faults above are logged.
+    withheld: FaultLog<SecretName>,
 }
 
 /// What the log tells apart.
@@ -47,8 +50,6 @@ pub struct Kubernetes {
 enum Fault {
     /// The API server gives no usable answers.
     Unavailable,
-    /// It answers, but does not hand out this Secret.
-    Secret(SecretName),
     /// There is no other client to take the place of one that was refused.
     Client,
 }
@@ -86,8 +87,8 @@ impl Kubernetes {
         let connection = Connection::new(config, unreachable_after(deadline)).await?;
         let connection = ArcSwap::from_pointee(connection);
         let (memory, rebuilt) = (MemoryBudget::new(LARGE_SECRETS, SMALL_SECRET), Mutex::new(None));
-        let faults = FaultLog::default();
-        Ok(Self { origin, namespace, deadline, connection, memory, rebuilt, faults })
+        let (faults, withheld) = (FaultLog::default(), FaultLog::default());
+        Ok(Self { origin, namespace, deadline, connection, memory, rebuilt, faults, withheld })
     }
 
     /// The namespace that the configuration names: the pod's own, or the context's.
@@ -159,23 +160,22 @@ impl Kubernetes {
     /// Tells a fault when it begins, and when it is over.
     fn tell(&self, name: &SecretName, failure: Option<&Failure>) {
         let failure = failure.filter(|failure| failure.error != ReadError::NotFound);
-        let about_secret = |fault: &Fault| matches!(fault, Fault::Secret(secret) if secret == name);
         if !failure.is_some_and(Failure::is_of_the_server)
             && let Some(times) = self.faults.over(|fault| *fault == Fault::Unavailable)
         {
             tracing::info!(times, "the API server can be read from again");
         }
         let Some(failure) = failure else {
-            if let Some(times) = self.faults.over(about_secret) {
+            if let Some(times) = self.withheld.over(|secret| secret == name) {
                 tracing::info!(secret = %name, times, "the Secret can be read again");
             }
             return;
         };
-        let fault = match failure.is_of_the_server() {
-            true => Fault::Unavailable,
-            false => Fault::Secret(name.clone()),
+        let seen = match failure.is_of_the_server() {
+            true => self.faults.seen(Fault::Unavailable),
+            false => self.withheld.seen(name.clone()),
         };
-        if let Some(times) = self.faults.seen(fault) {
+        if let Some(times) = seen {
             let status = failure.status.map(|status| status.as_u16());
             let (error, help) = (&failure.error, failure.help());
             tracing::warn!(secret = %name, status, %error, help, times, "a Secret cannot be read");

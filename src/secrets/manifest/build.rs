@@ -14,6 +14,9 @@ use super::{Mark, Unreadable};
 /// How deep lists and mappings may nest.
 const MAX_DEPTH: usize = 100;
 
+/// How many keys a mapping may have: while it is read, each costs more than what `VALUE` counts.
+const MAX_KEYS: usize = 10_000;
+
 /// Where the parser gives up. Its own words may quote the file.
 const INVALID: &str = "not valid YAML";
 
@@ -205,6 +208,9 @@ impl<'a> Builder<'a, '_> {
                 merge(&mut pairs, &node, inline)?;
             } else if pairs.insert(key, (node, true)).is_some_and(|(_, own)| own) {
                 return Err(at.refused("a key that is there twice"));
+            }
+            if pairs.len() > MAX_KEYS {
+                return Err(at.refused("a mapping of more than 10,000 keys"));
             }
         }
     }

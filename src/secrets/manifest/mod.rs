@@ -40,7 +40,7 @@ pub struct Unreadable {
     pub line: u64,
     /// The column in characters, likewise.
     pub column: u64,
-    /// The path of the field, such as `stringData.port`, unless a key in it may be anything.
+    /// The path of the field, such as `stringData.port`, as far as its keys can be shown.
     pub field: Option<String>,
     /// What is wrong, in fixed words.
     pub reason: &'static str,

@@ -96,7 +96,7 @@ pub(super) enum Step<'n> {
     Index(usize),
 }
 
-/// A path in words, unless a key of it cannot be shown: it may be anything.
+/// A path in words, as far as its keys can be shown: one of other characters may be anything.
 pub(super) fn shown(path: &[Step<'_>]) -> Option<String> {
     let mut text = String::new();
     for step in path {
@@ -106,10 +106,10 @@ pub(super) fn shown(path: &[Step<'_>]) -> Option<String> {
                 text.push_str(if text.is_empty() { "" } else { "." });
                 text.push_str(key);
             }
-            Step::Key(_) => return None,
+            Step::Key(_) => break,
         }
     }
-    Some(text)
+    (!text.is_empty()).then_some(text)
 }
 
 fn is_plain(key: &str) -> bool {

@@ -24,7 +24,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Entry, Unreadable> {
         check_metadata(metadata)?;
     }
     for field in ["data", "stringData"] {
-        all(node, field, |pair| is_entry_name(&pair.key), "a name that no entry may have")?;
+        all(node, &[field], |pair| is_entry_name(&pair.key), "a name that no entry may have")?;
     }
     let secret = match entries(node) {
         Ok(entries) => {
@@ -55,12 +55,12 @@ fn name(node: &Node<'_>) -> Result<SecretName, Unreadable> {
 
 fn check_metadata(metadata: &Node<'_>) -> Result<(), Unreadable> {
     const NO_KEY: &str = "a key that Kubernetes does not allow";
-    all(metadata, "labels", |pair| is_qualified_name(&pair.key), NO_KEY)?;
+    all(metadata, &["metadata", "labels"], |pair| is_qualified_name(&pair.key), NO_KEY)?;
     let value = |pair: &Pair<'_>| is_label_value(pair.node.as_text());
-    all(metadata, "labels", value, "a value that no label may have")?;
+    all(metadata, &["metadata", "labels"], value, "a value that no label may have")?;
     // Kubernetes compares these in lower case.
     let annotation = |pair: &Pair<'_>| is_qualified_name(&pair.key.to_ascii_lowercase());
-    all(metadata, "annotations", annotation, NO_KEY)?;
+    all(metadata, &["metadata", "annotations"], annotation, NO_KEY)?;
     let annotations = metadata.pairs("annotations");
     let size = annotations.iter().map(|pair| pair.key.len() + pair.node.as_text().len());
     if size.sum::<usize>() > MAX_ANNOTATIONS {
@@ -86,15 +86,19 @@ fn check_metadata(metadata: &Node<'_>) -> Result<(), Unreadable> {
     }
 }
 
-/// Whether all pairs of a mapping are good.
+/// Whether all pairs of a mapping are good: that of the last field of `path`.
 fn all(
     node: &Node<'_>,
-    field: &str,
+    path: &[&str],
     good: impl Fn(&Pair<'_>) -> bool,
     reason: &'static str,
 ) -> Result<(), Unreadable> {
+    let field = path.last().copied().unwrap_or_default();
     match node.pairs(field).iter().find(|pair| !good(pair)) {
-        Some(bad) => Err(bad.node.refused(reason).of(&[Step::Key(field), Step::Key(&bad.key)])),
+        Some(bad) => {
+            let path = path.iter().copied().chain([&*bad.key]).map(Step::Key);
+            Err(bad.node.refused(reason).of(&path.collect::<Path<'_>>()))
+        }
         None => Ok(()),
     }
 }

@@ -56,10 +56,17 @@ fn errors_name_line_column_and_field() {
         ),
         (string_data("k: a\n  k: b"), "line 6, column 3: a key that is there twice"),
         (string_data("k: [a]"), "line 5, column 6, field stringData.k: a text is wanted"),
-        (string_data("a b: x"), "line 5, column 8: a name that no entry may have"),
+        (
+            string_data("a b: x"),
+            "line 5, column 8, field stringData: a name that no entry may have",
+        ),
         (
             refusal("apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  labels: {x: true}\n"),
             "line 5, column 15, field metadata.labels.x: a boolean where a text is wanted: quote it",
+        ),
+        (
+            refusal("apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  labels: {x/y: true}\n"),
+            "line 5, column 17, field metadata.labels: a boolean where a text is wanted: quote it",
         ),
         (
             refusal(&format!("{HEAD}StringData: {{k: v}}\n")),
