@@ -140,6 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_that_is_over_gives_its_place_to_a_new_one() {
+        let (mut state, at) = state();
+        for fault in 0..64 {
+            state.seen(fault, at(0));
+        }
+        state.over(|fault| *fault == 0);
+        assert_eq!(state.seen(100, at(1)), Some(1));
+        assert_eq!(state.over(|fault| *fault == 100), Some(1), "it was told apart");
+    }
+
+    #[test]
     fn a_fault_that_comes_and_goes_is_told_once_a_minute() {
         let (mut state, at) = state();
         let (mut told, mut ended, mut seen) = (Vec::new(), 0, 0);
